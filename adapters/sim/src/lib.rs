@@ -1,0 +1,1 @@
+//! The simulated other ends: mcs, vital_link, ward, hospital. Loopback only.

@@ -1,0 +1,1 @@
+//! Both ends of the walk: one folder per outside system.

@@ -1,0 +1,1 @@
+//! renkei: the hub between the systems of home care. Library and binary.

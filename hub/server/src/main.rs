@@ -1,0 +1,2 @@
+//! The renkei binary.
+fn main() {}

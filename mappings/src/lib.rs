@@ -1,0 +1,1 @@
+//! Bytes to Draft, and notice to post. Pure: no I/O, no clock, no async.
