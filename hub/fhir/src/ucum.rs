@@ -1,0 +1,4 @@
+//! Units.
+
+/// The UCUM code system.
+pub const SYSTEM: &str = "http://unitsofmeasure.org";
