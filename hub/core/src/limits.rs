@@ -1,0 +1,54 @@
+//! Every limit of the hub in one place. Each is reported with its code when it is hit.
+
+use std::time::Duration;
+
+/// Largest MLLP frame, in bytes. Beyond it the first [`KEPT_OF_GIANT`] bytes are kept as a failed
+/// message, the sender gets AR and the connection is closed.
+pub const FRAME_BYTES: usize = 32 * 1024 * 1024;
+/// How much of an over-long frame is kept, in bytes.
+pub const KEPT_OF_GIANT: usize = 64 * 1024;
+/// Largest document taken from a folder or a storage, in bytes.
+pub const DOCUMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Bodies up to this size, compressed, stay in the database; larger ones go to the blob store.
+pub const INLINE_BODY_BYTES: usize = 256 * 1024;
+/// Messages in one accept transaction at most.
+pub const ACCEPT_GROUP: usize = 512;
+/// Bytes of bodies in one accept transaction at most (the message that passes it is still taken).
+pub const ACCEPT_GROUP_BYTES: usize = 4 * 1024 * 1024;
+/// Messages that may wait for the writer before senders are slowed.
+pub const ACCEPT_QUEUE: usize = 4096;
+/// Messages processed in one batch at most.
+pub const PROCESS_BATCH: usize = 128;
+/// Deliveries taken at once per sink.
+pub const DELIVER_BATCH: usize = 64;
+/// Attempts at a message after unclean starts before it is failed as poison.
+pub const POISON_ATTEMPTS: u32 = 3;
+/// A delivery still not accepted by its peer after this time is dead (longer than a long weekend).
+pub const DELIVERY_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// An event older than this at sending is marked as late.
+pub const LATE_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// An event older than this is listed for an operator, not sent by itself.
+pub const STALE_AFTER: Duration = Duration::from_secs(72 * 3600);
+/// A source's time more than this ahead of ours is replaced by the time of receipt, with a finding.
+pub const FUTURE_SLACK: Duration = Duration::from_secs(24 * 3600);
+/// A notice settles this long after its last part.
+pub const SETTLE_AFTER: Duration = Duration::from_secs(10 * 60);
+/// A notice settles at the latest this long after its first part.
+pub const SETTLE_AT_MOST: Duration = Duration::from_secs(60 * 60);
+/// Posts to one group on one day before the rest is folded into a summary; urgency u0 is exempt.
+pub const POSTS_PER_GROUP_AND_DAY: u32 = 10;
+/// Accepting stops when free space falls under this many bytes or [`FREE_SPACE_SHARE`], whichever is
+/// more, so that processing can finish.
+pub const FREE_SPACE_BYTES: u64 = 1024 * 1024 * 1024;
+/// The share of the disk, in percent, below which accepting stops.
+pub const FREE_SPACE_SHARE: u64 = 5;
+/// Time to drain at SIGTERM.
+pub const DRAIN: Duration = Duration::from_secs(10);
+/// Largest answer read from a peer, in bytes.
+pub const PEER_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// Length of a post's headline, in characters.
+pub const HEADLINE_CHARS: usize = 60;
+/// Lines of a post's text at most.
+pub const POST_LINES: usize = 12;
+/// Characters of a post's text at most; the rest goes into the PDF.
+pub const POST_CHARS: usize = 400;
