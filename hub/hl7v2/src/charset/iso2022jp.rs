@@ -1,0 +1,284 @@
+//! ISO-2022-JP as it really arrives: a quick look that lets regular text through to one pass of
+//! `encoding_rs`, and a tolerant decoder for everything else.
+//!
+//! Why not `encoding_rs` alone: it reads `\` and `~` as `¥` and `‾` after `ESC ( J` without an
+//! error, inserts U+FFFD at redundant escapes, loses 8-bit and shifted half-width kana, and stays
+//! in kanji mode across a CR.
+
+use encoding_rs::EUC_JP;
+use memchr::{memchr, memchr2};
+
+use super::findings::{FindingKind, Hits};
+use crate::kana;
+
+pub(super) const ESC: u8 = 0x1B;
+pub(super) const SHIFT_OUT: u8 = 0x0E;
+const SHIFT_IN: u8 = 0x0F;
+const LOST: char = '\u{FFFD}';
+
+/// What a quick look at the bytes says.
+pub(super) enum Shape {
+    /// Strict `ESC $ B .. ESC ( B` runs of JIS X 0208: `encoding_rs` reads it correctly at once.
+    Regular {
+        /// Contains a character with several Unicode spellings.
+        ambiguous_spelling: bool,
+        /// Contains `■` or `〓`.
+        marks: bool,
+    },
+    /// Anything else.
+    Irregular,
+}
+
+/// Classes of lead bytes within a kanji run.
+const ROW_PLAIN: u8 = 0;
+const ROW_LOOK: u8 = 1;
+const ROW_ODD: u8 = 2;
+
+const ROWS: [u8; 256] = {
+    let mut rows = [ROW_ODD; 256];
+    let mut lead = 0x21;
+    while lead <= 0x74 {
+        // Rows 9 to 15 are empty in JIS X 0208; NEC filled row 13 (0x2D).
+        if lead <= 0x28 || lead >= 0x30 {
+            rows[lead] = ROW_PLAIN;
+        }
+        lead += 1;
+    }
+    rows[0x21] = ROW_LOOK;
+    rows[0x22] = ROW_LOOK;
+    rows
+};
+
+pub(super) fn shape(body: &[u8]) -> Shape {
+    if !body.is_ascii() || memchr2(SHIFT_OUT, SHIFT_IN, body).is_some() {
+        return Shape::Irregular;
+    }
+    let (mut ambiguous_spelling, mut marks) = (false, false);
+    let mut rest = body;
+    while let Some(start) = memchr(ESC, rest) {
+        let Some([b'$', b'B' | b'@', run @ ..]) = rest.get(start + 1..) else {
+            return Shape::Irregular;
+        };
+        let Some(length) = memchr(ESC, run) else {
+            return Shape::Irregular;
+        };
+        let Some([b'(', b'B', after @ ..]) = run.get(length + 1..) else {
+            return Shape::Irregular;
+        };
+        if length == 0 || !length.is_multiple_of(2) {
+            return Shape::Irregular;
+        }
+        let mut worst = ROW_PLAIN;
+        let mut trails_fit = true;
+        for pair in run[..length].chunks_exact(2) {
+            worst = worst.max(ROWS[usize::from(pair[0])]);
+            trails_fit &= (0x21..=0x7E).contains(&pair[1]);
+        }
+        if worst == ROW_ODD || !trails_fit {
+            return Shape::Irregular;
+        }
+        if worst == ROW_LOOK {
+            for pair in run[..length].chunks_exact(2) {
+                ambiguous_spelling |= matches!(pair, [0x21, 0x41 | 0x42 | 0x5D]);
+                marks |= matches!(pair, [0x22, 0x23 | 0x2E]);
+            }
+        }
+        rest = after;
+    }
+    Shape::Regular { ambiguous_spelling, marks }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Set {
+    Ascii,
+    Kana,
+    /// JIS X 0208, 1978 or 1983.
+    Kanji,
+    /// A double-byte set we do not read.
+    Unread,
+}
+
+/// Decodes line by line with its own state machine. `hits` gets offsets into the returned text.
+pub(super) fn decode_irregular(body: &[u8], hits: &mut Hits) -> String {
+    let mut decoder = Decoder {
+        rest: body,
+        out: String::with_capacity(body.len() + body.len() / 2),
+        hits,
+        set: Set::Ascii,
+        is_shifted_out: false,
+        // Pretends that something stood before, so that the first escape is not redundant.
+        has_text_since_escape: true,
+        joinable: false,
+        scratch: Vec::new(),
+    };
+    while !decoder.rest.is_empty() {
+        decoder.step();
+    }
+    if decoder.set != Set::Ascii {
+        decoder.hit(FindingKind::UnterminatedKanji);
+    }
+    decoder.out
+}
+
+struct Decoder<'a, 'h> {
+    rest: &'a [u8],
+    out: String,
+    hits: &'h mut Hits,
+    set: Set,
+    is_shifted_out: bool,
+    has_text_since_escape: bool,
+    /// The last character was half-width kana, which a voicing mark may join.
+    joinable: bool,
+    scratch: Vec<u8>,
+}
+
+impl Decoder<'_, '_> {
+    fn step(&mut self) {
+        let Some((&byte, after)) = self.rest.split_first() else {
+            return;
+        };
+        match byte {
+            ESC => return self.escape_sequence(),
+            SHIFT_OUT | SHIFT_IN => {
+                self.is_shifted_out = byte == SHIFT_OUT;
+                self.rest = after;
+                return;
+            }
+            b'\r' | b'\n' => self.line_end(byte),
+            0xA1..=0xDF => return self.kana(byte),
+            0x80.. => self.lost(FindingKind::Malformed),
+            0x21..=0x5F if self.is_shifted_out || self.set == Set::Kana => {
+                return self.kana(byte | 0x80);
+            }
+            _ if self.is_shifted_out => self.plain(byte),
+            _ => match self.set {
+                Set::Ascii => return self.ascii_run(),
+                Set::Kana => {
+                    // Not a kana code: the return to ASCII is missing.
+                    self.hit(FindingKind::Malformed);
+                    self.plain(byte);
+                }
+                Set::Kanji | Set::Unread => return self.double_byte(),
+            },
+        }
+        self.rest = after;
+    }
+
+    fn hit(&mut self, kind: FindingKind) {
+        self.hits.push(kind, self.out.len());
+    }
+
+    fn lost(&mut self, kind: FindingKind) {
+        self.hit(kind);
+        self.push(LOST);
+    }
+
+    fn push(&mut self, character: char) {
+        self.out.push(character);
+        self.joinable = false;
+        self.has_text_since_escape = true;
+    }
+
+    fn plain(&mut self, byte: u8) {
+        self.push(char::from(byte));
+    }
+
+    /// `byte` is the 8-bit code, 0xA1..=0xDF.
+    fn kana(&mut self, byte: u8) {
+        self.hit(FindingKind::HalfWidthKana);
+        let half_width = char::from_u32(0xFF61 + u32::from(byte) - 0xA1).unwrap_or(LOST);
+        kana::push_half_width(&mut self.out, half_width, self.joinable);
+        self.joinable = true;
+        self.has_text_since_escape = true;
+        self.rest = &self.rest[1..];
+    }
+
+    fn line_end(&mut self, byte: u8) {
+        if self.set != Set::Ascii || self.is_shifted_out {
+            self.hit(FindingKind::UnterminatedKanji);
+        }
+        self.set = Set::Ascii;
+        self.is_shifted_out = false;
+        self.plain(byte);
+    }
+
+    fn ascii_run(&mut self) {
+        let is_plain = |&byte: &u8| {
+            byte.is_ascii() && !matches!(byte, ESC | SHIFT_OUT | SHIFT_IN | b'\r' | b'\n')
+        };
+        let length = self.rest.iter().position(|byte| !is_plain(byte)).unwrap_or(self.rest.len());
+        let (run, after) = self.rest.split_at(length);
+        self.out.extend(run.iter().copied().map(char::from));
+        self.joinable = false;
+        self.has_text_since_escape = true;
+        self.rest = after;
+    }
+
+    fn escape_sequence(&mut self) {
+        let (set, length) = match &self.rest[1..] {
+            [b'$', b'B' | b'@', ..] => (Set::Kanji, 3),
+            [b'$', b'(', b'B' | b'@', ..] => (Set::Kanji, 4),
+            [b'$', b'(', _, ..] => (Set::Unread, 4),
+            [b'(', b'B', ..] => (Set::Ascii, 3),
+            [b'(', b'J', ..] => (Set::Ascii, 3),
+            [b'(', b'I', ..] => (Set::Kana, 3),
+            _ => {
+                // Not one of ours: a stray control character.
+                self.lost(FindingKind::Malformed);
+                self.rest = &self.rest[1..];
+                return;
+            }
+        };
+        if self.rest.get(2) == Some(&b'J') {
+            self.hit(FindingKind::RomanReturn);
+        }
+        if set == self.set || !self.has_text_since_escape {
+            self.hit(FindingKind::RedundantEscape);
+        }
+        self.set = set;
+        self.has_text_since_escape = false;
+        self.joinable = false;
+        self.rest = &self.rest[length..];
+    }
+
+    /// Reads the double-byte characters that follow, or one byte that cannot start one.
+    fn double_byte(&mut self) {
+        let is_cell = |byte: &u8| (0x21..=0x7E).contains(byte);
+        let cells = self.rest.iter().position(|byte| !is_cell(byte)).unwrap_or(self.rest.len());
+        let (run, after) = self.rest.split_at(cells - cells % 2);
+        if run.is_empty() {
+            // A control character or space inside a run, or half a character at its end.
+            let byte = self.rest[0];
+            if is_cell(&byte) || byte == 0x7F {
+                self.lost(FindingKind::Malformed);
+            } else {
+                self.hit(FindingKind::Malformed);
+                self.plain(byte);
+            }
+            self.rest = &self.rest[1..];
+            return;
+        }
+        if self.set == Set::Unread {
+            self.hit(FindingKind::UnsupportedSet);
+            self.out.extend(std::iter::repeat_n(LOST, run.len() / 2));
+        } else {
+            self.kanji(run);
+        }
+        self.joinable = false;
+        self.has_text_since_escape = true;
+        self.rest = after;
+    }
+
+    /// EUC-JP is JIS X 0208 with the high bits set, read from the same table by `encoding_rs`.
+    fn kanji(&mut self, run: &[u8]) {
+        self.scratch.clear();
+        self.scratch.extend(run.iter().map(|byte| byte | 0x80));
+        let (text, _) = EUC_JP.decode_without_bom_handling(&self.scratch);
+        for (pair, character) in run.chunks_exact(2).zip(text.chars()) {
+            if matches!(pair[0], 0x29..=0x2F | 0x75..) && character != LOST {
+                self.hits.push(FindingKind::VendorCharacter, self.out.len());
+            }
+            self.out.push(super::canonical_character(character));
+        }
+    }
+}
