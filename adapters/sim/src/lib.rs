@@ -1,1 +1,27 @@
 //! The simulated other ends: mcs, vital_link, ward, hospital. Loopback only.
+//!
+//! `renkei sim NAME`, the demo and the tests start these; nothing in the hub depends on them.
+//! The peers hold every sender to `CONTRACT.md` beside this crate; `/_sim/*` shows what arrived,
+//! makes people act and makes things go wrong. State lives in memory and dies with the process.
+//! No vendor's product is imitated: where no public interface exists the contract is this project's.
+
+mod dialect;
+mod doors;
+mod feed;
+mod gate;
+mod http;
+pub mod mcs;
+mod refusal;
+mod request;
+mod seed;
+mod state;
+mod uploads;
+pub mod vital_link;
+mod webhook;
+
+pub use dialect::Dialect;
+pub use http::{Running, SimError};
+pub use seed::{
+    Client, Facility, GroupKind, GroupStatus, Member, PatientHeader, Seed, Team, Webhook,
+};
+pub use state::Limits;
