@@ -54,7 +54,11 @@ impl<'a> Batch<'a> {
     /// Control characters between messages (MLLP frames written to a file) are ignored.
     #[must_use]
     pub fn parse(text: &'a str) -> Self {
-        let mut cutter = Cutter { text, batch: Self::default(), ..Cutter::default() };
+        let mut cutter = Cutter {
+            text,
+            batch: Self::default(),
+            ..Cutter::default()
+        };
         let mut start = 0;
         for end in memchr::memchr2_iter(b'\r', b'\n', text.as_bytes()).chain([text.len()]) {
             cutter.line(start, end);
@@ -77,7 +81,8 @@ struct Cutter<'a> {
 
 impl<'a> Cutter<'a> {
     fn line(&mut self, start: usize, end: usize) {
-        let line = self.text[start..end].trim_matches(|c: char| c.is_ascii_control() || c == '\u{FEFF}');
+        let line =
+            self.text[start..end].trim_matches(|c: char| c.is_ascii_control() || c == '\u{FEFF}');
         if line.is_empty() {
             return;
         }
@@ -102,7 +107,12 @@ impl<'a> Cutter<'a> {
     fn wrapper(&mut self, name: &str, line: &'a str) {
         let announced = || {
             let separator = line[3..].chars().next()?;
-            line[3 + separator.len_utf8()..].split(separator).next()?.trim().parse::<u64>().ok()
+            line[3 + separator.len_utf8()..]
+                .split(separator)
+                .next()?
+                .trim()
+                .parse::<u64>()
+                .ok()
         };
         match name {
             "FHS" => {
@@ -121,7 +131,9 @@ impl<'a> Cutter<'a> {
                 if let (Some(announced), Some(found)) = (announced(), self.messages_in_batch.take())
                     && announced != found
                 {
-                    self.batch.findings.push(Finding::MessageCount { announced, found });
+                    self.batch
+                        .findings
+                        .push(Finding::MessageCount { announced, found });
                 }
             }
             _ => {
@@ -129,7 +141,9 @@ impl<'a> Cutter<'a> {
                 if let (Some(announced), Some(found)) = (announced(), self.batches_in_file.take())
                     && announced != found
                 {
-                    self.batch.findings.push(Finding::BatchCount { announced, found });
+                    self.batch
+                        .findings
+                        .push(Finding::BatchCount { announced, found });
                 }
             }
         }
@@ -147,7 +161,9 @@ impl<'a> Cutter<'a> {
             self.batch.findings.push(Finding::MissingTrailer);
         }
         if self.stray > 0 {
-            self.batch.findings.push(Finding::StrayLines { count: self.stray });
+            self.batch
+                .findings
+                .push(Finding::StrayLines { count: self.stray });
         }
         self.batch
     }
@@ -155,7 +171,9 @@ impl<'a> Cutter<'a> {
 
 /// `MSH` or a wrapping segment at the start of a line, when a separator follows it.
 fn wrapper_name(line: &str) -> Option<&'static str> {
-    let name = ["MSH", "FHS", "BHS", "BTS", "FTS"].into_iter().find(|name| line.starts_with(name))?;
+    let name = ["MSH", "FHS", "BHS", "BTS", "FTS"]
+        .into_iter()
+        .find(|name| line.starts_with(name))?;
     let next = line.as_bytes().get(3);
     let trailer = matches!(name, "BTS" | "FTS");
     let separated = next.map_or(trailer, u8::is_ascii_punctuation);
@@ -172,7 +190,10 @@ mod tests {
     #[test]
     fn messages_are_cut_at_every_header() {
         assert_eq!(split_messages(&format!("{A}\r{B}\r")), [A, B]);
-        assert_eq!(split_messages(&format!("{A}\r\u{1c}\r\u{b}{B}\r\u{1c}\r")), [A, B]);
+        assert_eq!(
+            split_messages(&format!("{A}\r\u{1c}\r\u{b}{B}\r\u{1c}\r")),
+            [A, B]
+        );
         assert_eq!(split_messages(&format!("\u{feff}{A}\n\n")), [A]);
         assert_eq!(split_messages(""), [""; 0]);
         assert_eq!(split_messages("MSHX\rMSH"), [""; 0]);
@@ -194,8 +215,14 @@ mod tests {
         assert_eq!(
             found,
             [
-                Finding::MessageCount { announced: 3, found: 1 },
-                Finding::BatchCount { announced: 2, found: 1 },
+                Finding::MessageCount {
+                    announced: 3,
+                    found: 1
+                },
+                Finding::BatchCount {
+                    announced: 2,
+                    found: 1
+                },
                 Finding::StrayLines { count: 2 },
             ]
         );

@@ -69,7 +69,10 @@ pub struct Decoded<'a> {
 impl Decoded<'_> {
     /// The findings that lie inside `part`, which must be a slice of [`Self::text`] (a message cut
     /// by [`crate::split_messages`]), with their offset within it.
-    pub fn findings_in<'s>(&'s self, part: &'s str) -> impl Iterator<Item = (FindingKind, usize)> + 's {
+    pub fn findings_in<'s>(
+        &'s self,
+        part: &'s str,
+    ) -> impl Iterator<Item = (FindingKind, usize)> + 's {
         let base = (part.as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
         self.findings.iter().filter_map(move |finding| {
             let offset = finding.offset.checked_sub(base)?;
@@ -93,10 +96,18 @@ pub fn decode(raw: &[u8]) -> Decoded<'_> {
         hits.push(kind, declaration.offset);
     }
     if declaration.yen_escape {
-        hits.push(FindingKind::YenSignDelimiter, declaration.offset_of_encoding_characters);
+        hits.push(
+            FindingKind::YenSignDelimiter,
+            declaration.offset_of_encoding_characters,
+        );
     }
     let findings = hits.into_findings(&text);
-    Decoded { text, charset, declared: declaration.value, findings }
+    Decoded {
+        text,
+        charset,
+        declared: declaration.value,
+        findings,
+    }
 }
 
 /// Decodes a few bytes that came out of an HL7 escape sequence: by the same rules as [`decode`],
@@ -129,7 +140,9 @@ fn decode_body<'a>(body: &'a [u8], hits: &mut Hits) -> (Charset, Cow<'a, str>) {
     match std::str::from_utf8(body) {
         Ok(text) if text.is_ascii() => (Charset::Ascii, Cow::Borrowed(text)),
         Ok(text) => (Charset::Utf8, finish(Cow::Borrowed(text), hits)),
-        Err(_) if is_mostly_utf8(body) => (Charset::Utf8, finish(String::from_utf8_lossy(body), hits)),
+        Err(_) if is_mostly_utf8(body) => {
+            (Charset::Utf8, finish(String::from_utf8_lossy(body), hits))
+        }
         Err(_) => {
             let (text, _) = SHIFT_JIS.decode_without_bom_handling(body);
             (Charset::Cp932, finish(text, hits))
@@ -154,7 +167,11 @@ fn is_iso2022(body: &[u8]) -> bool {
 fn is_mostly_utf8(body: &[u8]) -> bool {
     let (mut good, mut bad) = (0_usize, 0_usize);
     for chunk in body.utf8_chunks() {
-        good += chunk.valid().chars().filter(|character| !character.is_ascii()).count();
+        good += chunk
+            .valid()
+            .chars()
+            .filter(|character| !character.is_ascii())
+            .count();
         bad += usize::from(!chunk.invalid().is_empty());
     }
     good >= bad.saturating_mul(4) && good > 0
@@ -167,9 +184,16 @@ fn decode_iso2022jp<'a>(body: &'a [u8], hits: &mut Hits) -> Cow<'a, str> {
             hits.scan(&text);
             Cow::Owned(text)
         }
-        Shape::Regular { ambiguous_spelling, marks } => {
+        Shape::Regular {
+            ambiguous_spelling,
+            marks,
+        } => {
             let (text, had_errors) = ISO_2022_JP.decode_without_bom_handling(body);
-            let text = if ambiguous_spelling { canonical_spelling(text) } else { text };
+            let text = if ambiguous_spelling {
+                canonical_spelling(text)
+            } else {
+                text
+            };
             if had_errors || marks {
                 hits.scan(&text);
             }
@@ -247,8 +271,12 @@ struct Declaration {
 
 impl Declaration {
     fn find(text: &str) -> Self {
-        let nothing =
-            Self { value: None, offset: 0, yen_escape: false, offset_of_encoding_characters: 0 };
+        let nothing = Self {
+            value: None,
+            offset: 0,
+            yen_escape: false,
+            offset_of_encoding_characters: 0,
+        };
         // MSH is the first line, or the third behind FHS and BHS.
         let mut start = 0;
         for line in text.split(['\r', '\n']).take(16) {
@@ -286,13 +314,18 @@ impl Declaration {
 pub(crate) fn parse_declaration(field: &str, repetition: char) -> Option<Declared> {
     let mut found = None;
     for name in field.split(repetition) {
-        let name: String =
-            name.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_uppercase()).collect();
+        let name: String = name
+            .chars()
+            .filter(|c| !c.is_whitespace())
+            .map(|c| c.to_ascii_uppercase())
+            .collect();
         let one = match name.as_str() {
             "" => continue,
             "ASCII" | "ISOIR6" | "ISOIR006" => Declared::Ascii,
             "ISOIR87" | "ISOIR13" | "ISOIR14" | "ISOIR159" | "ISO-2022-JP" => Declared::Iso2022Jp,
-            "SHIFT_JIS" | "SHIFT-JIS" | "SJIS" | "CP932" | "MS932" | "WINDOWS-31J" => Declared::Cp932,
+            "SHIFT_JIS" | "SHIFT-JIS" | "SJIS" | "CP932" | "MS932" | "WINDOWS-31J" => {
+                Declared::Cp932
+            }
             "UTF-8" | "UTF8" | "UNICODE" | "UNICODEUTF-8" | "UNICODEUTF8" => Declared::Utf8,
             _ => Declared::Other,
         };

@@ -124,7 +124,8 @@ impl Reader<'_> {
             }
             (b'M', &[row @ 0x21..=0x7E, cell @ 0x21..=0x7E]) => {
                 self.flush();
-                self.out.push_str(&charset::decode_fragment(&[0x1B, b'$', b'B', row, cell]));
+                self.out
+                    .push_str(&charset::decode_fragment(&[0x1B, b'$', b'B', row, cell]));
             }
             _ => return false,
         }
@@ -136,7 +137,11 @@ fn hex(digits: &[u8]) -> Option<Vec<u8>> {
     if digits.is_empty() || !digits.len().is_multiple_of(2) {
         return None;
     }
-    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let nibble = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .and_then(|value| u8::try_from(value).ok())
+    };
     digits
         .chunks_exact(2)
         .map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?))
@@ -157,7 +162,9 @@ pub fn escape<'a>(text: &'a str, delimiters: &Delimiters) -> Cow<'a, str> {
     for character in text[first..].chars() {
         match sequence_for(character, delimiters) {
             Some(Sequence::Fixed(body)) => push_sequence(&mut out, delimiters, body),
-            Some(Sequence::Hex(code)) => push_sequence(&mut out, delimiters, &format!("X{code:02X}")),
+            Some(Sequence::Hex(code)) => {
+                push_sequence(&mut out, delimiters, &format!("X{code:02X}"))
+            }
             None => out.push(character),
         }
     }
@@ -223,7 +230,16 @@ mod tests {
 
     #[test]
     fn what_is_not_a_sequence_stays() {
-        for text in [r"C:\temp", r"C:\temp\file", r"dangling \ here", r"\", r"\\", r"\X4\", r"\XZZ\", r"\Zlocal\"] {
+        for text in [
+            r"C:\temp",
+            r"C:\temp\file",
+            r"dangling \ here",
+            r"\",
+            r"\\",
+            r"\X4\",
+            r"\XZZ\",
+            r"\Zlocal\",
+        ] {
             assert_eq!(read(text), text);
         }
         assert_eq!(read(r"C:\temp\F\x"), r"C:\temp|x");
@@ -231,15 +247,27 @@ mod tests {
 
     #[test]
     fn yen_sign_as_escape_character() {
-        let yen = Delimiters { escape: '¥', ..Delimiters::default() };
+        let yen = Delimiters {
+            escape: '¥',
+            ..Delimiters::default()
+        };
         assert_eq!(unescape(r"a¥F¥b\F\", &yen), r"a|b\F\");
         assert_eq!(escape("¥|", &yen), "¥E¥¥F¥");
     }
 
     #[test]
     fn escaped_text_holds_no_delimiter_and_no_line_end() {
-        let escaped = escape("a|b^c&d~e\\f\r\ng\u{b}\u{1c}\u{1b}\t", &Delimiters::default());
-        assert_eq!(escaped, "a\\F\\b\\S\\c\\T\\d\\R\\e\\E\\f\\X0D\\\\.br\\g\\X0B\\\\X1C\\\\X1B\\\t");
-        assert!(matches!(escape("東京都", &Delimiters::default()), Cow::Borrowed(_)));
+        let escaped = escape(
+            "a|b^c&d~e\\f\r\ng\u{b}\u{1c}\u{1b}\t",
+            &Delimiters::default(),
+        );
+        assert_eq!(
+            escaped,
+            "a\\F\\b\\S\\c\\T\\d\\R\\e\\E\\f\\X0D\\\\.br\\g\\X0B\\\\X1C\\\\X1B\\\t"
+        );
+        assert!(matches!(
+            escape("東京都", &Delimiters::default()),
+            Cow::Borrowed(_)
+        ));
     }
 }

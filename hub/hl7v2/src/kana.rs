@@ -75,7 +75,11 @@ pub(crate) fn push_half_width(out: &mut String, half_width: char, joinable: bool
 
 /// The voiced (`゛`) or half-voiced (`゜`) form of a katakana, if there is one.
 fn join(base: char, mark: char) -> Option<char> {
-    let combining = if mark == '゛' { '\u{3099}' } else { '\u{309A}' };
+    let combining = if mark == '゛' {
+        '\u{3099}'
+    } else {
+        '\u{309A}'
+    };
     let mut composed = [base, combining].into_iter().nfc();
     let first = composed.next()?;
     composed.next().is_none().then_some(first)
@@ -137,8 +141,15 @@ mod tests {
         assert_eq!(to_full_width_kana("ﾔﾏﾀﾞ ﾊﾅｺ"), "ヤマダ ハナコ");
         assert_eq!(to_full_width_kana("ﾊﾟﾋﾟﾌﾟｳﾞｧ"), "パピプヴァ");
         assert_eq!(to_full_width_kana("ﾞｱﾞﾟ"), "゛ア゛゜");
-        assert_eq!(to_full_width_kana("カﾞ"), "カ゛", "only half-width bases take a mark");
-        assert!(matches!(to_full_width_kana("山田 ヤマダ"), Cow::Borrowed(_)));
+        assert_eq!(
+            to_full_width_kana("カﾞ"),
+            "カ゛",
+            "only half-width bases take a mark"
+        );
+        assert!(matches!(
+            to_full_width_kana("山田 ヤマダ"),
+            Cow::Borrowed(_)
+        ));
     }
 
     #[test]
@@ -153,10 +164,19 @@ mod tests {
     #[test]
     fn readings_meet_under_one_key() {
         let key = search_key("ヤマモト キョウコ");
-        for spelling in ["ﾔﾏﾓﾄ ｷｮｳｺ", "やまもと　きょうこ", "ヤマモトキヨウコ", "ヤマモト・キョウコ"] {
+        for spelling in [
+            "ﾔﾏﾓﾄ ｷｮｳｺ",
+            "やまもと　きょうこ",
+            "ヤマモトキヨウコ",
+            "ヤマモト・キョウコ",
+        ] {
             assert_eq!(search_key(spelling), key, "{spelling}");
         }
-        assert_eq!(search_key("ｵｰﾉ"), search_key("オ－ノ"), "a minus sign typed for the long vowel");
+        assert_eq!(
+            search_key("ｵｰﾉ"),
+            search_key("オ－ノ"),
+            "a minus sign typed for the long vowel"
+        );
         assert_ne!(search_key("オーノ"), search_key("オノ"));
         assert_ne!(search_key("ハシモト"), search_key("バシモト"));
         assert_eq!(search_key("か\u{3099}"), "ガ");

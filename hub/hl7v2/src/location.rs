@@ -102,7 +102,10 @@ impl Location {
     /// The same place, narrowed to a subcomponent.
     #[must_use]
     pub fn subcomponent(self, subcomponent: u32) -> Self {
-        Self { subcomponent, ..self }
+        Self {
+            subcomponent,
+            ..self
+        }
     }
 }
 
@@ -140,7 +143,10 @@ mod tests {
         assert_eq!(obx.to_string(), "OBX[2]-5");
         let pid = Location::segment("PID", 1).field(5);
         assert_eq!(pid.repetition(2).component(1).to_string(), "PID-5(2).1");
-        assert_eq!(pid.repetition(1).component(1).subcomponent(3).to_string(), "PID-5.1.3");
+        assert_eq!(
+            pid.repetition(1).component(1).subcomponent(3).to_string(),
+            "PID-5.1.3"
+        );
         assert_eq!(Location::segment("MSH", 1).to_string(), "MSH");
     }
 

@@ -85,7 +85,10 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "parse refused texts beyond u32::MAX bytes")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "parse refused texts beyond u32::MAX bytes"
+    )]
     fn index(&mut self, start: usize) {
         let separator = self.delimiters.field;
         let bytes = self.text.as_bytes();
@@ -98,14 +101,22 @@ impl<'a> Message<'a> {
                 continue;
             }
             if position > line_start {
-                self.segments.push(Span { start: line_start, end: position, first_separator });
+                self.segments.push(Span {
+                    start: line_start,
+                    end: position,
+                    first_separator,
+                });
             }
             first_separator = self.separators.len() as u32;
             line_start = position + 1;
         }
         let end = self.text.len() as u32;
         if end > line_start {
-            self.segments.push(Span { start: line_start, end, first_separator });
+            self.segments.push(Span {
+                start: line_start,
+                end,
+                first_separator,
+            });
         }
     }
 
@@ -122,14 +133,22 @@ impl<'a> Message<'a> {
     }
 
     /// All segments in order, MSH first.
-    pub fn segments(&self) -> impl ExactSizeIterator<Item = Segment<'_>> + DoubleEndedIterator + Clone {
-        (0..self.segments.len()).map(move |index| Segment { message: self, index })
+    pub fn segments(
+        &self,
+    ) -> impl ExactSizeIterator<Item = Segment<'_>> + DoubleEndedIterator + Clone {
+        (0..self.segments.len()).map(move |index| Segment {
+            message: self,
+            index,
+        })
     }
 
     /// The segment at this index, MSH being 0.
     #[must_use]
     pub fn segment(&self, index: usize) -> Option<Segment<'_>> {
-        (index < self.segments.len()).then_some(Segment { message: self, index })
+        (index < self.segments.len()).then_some(Segment {
+            message: self,
+            index,
+        })
     }
 
     /// How many segments there are; at least 1.
@@ -146,24 +165,31 @@ impl<'a> Message<'a> {
 
     /// All segments of this name, in order.
     pub fn all<'m, 'n: 'm>(&'m self, name: &'n str) -> impl Iterator<Item = Segment<'m>> + Clone {
-        self.segments().filter(move |segment| segment.name() == name)
+        self.segments()
+            .filter(move |segment| segment.name() == name)
     }
 
     /// The MSH segment.
     #[must_use]
     pub fn header(&self) -> Segment<'_> {
-        Segment { message: self, index: 0 }
+        Segment {
+            message: self,
+            index: 0,
+        }
     }
 
-    /// The place of a byte offset of [`Self::text`], as fine as it can be told; `None` between
-    /// segments and outside of the text.
+    /// The place of a byte offset of [`Self::text`], as fine as it can be told; the end of a
+    /// segment belongs to its last field. `None` between segments and outside of the text.
     #[must_use]
     pub fn locate(&self, offset: usize) -> Option<Location> {
         let position = u32::try_from(offset).ok()?;
-        let index = self.segments.partition_point(|span| span.start <= position).checked_sub(1)?;
+        let index = self
+            .segments
+            .partition_point(|span| span.start <= position)
+            .checked_sub(1)?;
         let segment = self.segment(index)?;
         let span = self.segments[index];
-        if position >= span.end {
+        if position > span.end {
             return None;
         }
         let separators = segment.separators();
@@ -172,18 +198,29 @@ impl<'a> Message<'a> {
         if before == 0 {
             return Some(place);
         }
-        let number = if segment.is_header() { before + 1 } else { before };
+        let number = if segment.is_header() {
+            before + 1
+        } else {
+            before
+        };
         let place = place.field(u32::try_from(number).ok()?);
         if segment.is_header() && number <= 2 {
             return Some(place);
         }
-        let inside = self.text.as_bytes().get(separators[before - 1] as usize + 1..offset)?;
+        let inside = self
+            .text
+            .as_bytes()
+            .get(separators[before - 1] as usize + 1..offset)?;
         let (repetitions, inside) = count_and_rest(inside, self.delimiters.repetition);
         let (components, inside) = count_and_rest(inside, self.delimiters.component);
         let (subcomponents, _) = count_and_rest(inside, self.delimiters.subcomponent);
         let place = place.repetition(repetitions).component(components);
         let has_subcomponents = subcomponents > 1;
-        Some(if has_subcomponents { place.subcomponent(subcomponents) } else { place })
+        Some(if has_subcomponents {
+            place.subcomponent(subcomponents)
+        } else {
+            place
+        })
     }
 }
 
@@ -203,7 +240,10 @@ fn read_delimiters(body: &str) -> Result<Delimiters, ParseError> {
         Some(byte) if byte.is_ascii_alphanumeric() => return Err(ParseError::NoHeader),
         _ => return Err(ParseError::FieldSeparator(header.field(1))),
     };
-    let encoding = rest[1..].split([char::from(field), '\r', '\n']).next().unwrap_or("");
+    let encoding = rest[1..]
+        .split([char::from(field), '\r', '\n'])
+        .next()
+        .unwrap_or("");
     if encoding.is_empty() {
         return Err(ParseError::MissingEncodingCharacters(header.field(2)));
     }
@@ -212,7 +252,9 @@ fn read_delimiters(body: &str) -> Result<Delimiters, ParseError> {
     let mut characters = encoding.chars();
     let mut next = |default: u8| match characters.next() {
         None => Ok(default),
-        Some(character) if character.is_ascii_punctuation() => u8::try_from(character).map_err(|_| bad),
+        Some(character) if character.is_ascii_punctuation() => {
+            u8::try_from(character).map_err(|_| bad)
+        }
         Some(_) => Err(bad),
     };
     let component = next(defaults.component)?;
@@ -225,16 +267,30 @@ fn read_delimiters(body: &str) -> Result<Delimiters, ParseError> {
     };
     let subcomponent = match characters.next() {
         None => defaults.subcomponent,
-        Some(character) if character.is_ascii_punctuation() => u8::try_from(character).map_err(|_| bad)?,
+        Some(character) if character.is_ascii_punctuation() => {
+            u8::try_from(character).map_err(|_| bad)?
+        }
         Some(_) => return Err(bad),
     };
     // A fifth character is the truncation character of HL7 v2.7; it is accepted and means nothing here.
     let truncation = characters.next();
-    if truncation.is_some_and(|character| !character.is_ascii_punctuation()) || characters.next().is_some() {
+    if truncation.is_some_and(|character| !character.is_ascii_punctuation())
+        || characters.next().is_some()
+    {
         return Err(bad);
     }
-    let delimiters = Delimiters { field, component, repetition, escape, subcomponent };
-    if are_distinct(&delimiters) { Ok(delimiters) } else { Err(bad) }
+    let delimiters = Delimiters {
+        field,
+        component,
+        repetition,
+        escape,
+        subcomponent,
+    };
+    if are_distinct(&delimiters) {
+        Ok(delimiters)
+    } else {
+        Err(bad)
+    }
 }
 
 fn are_distinct(delimiters: &Delimiters) -> bool {
@@ -245,7 +301,9 @@ fn are_distinct(delimiters: &Delimiters) -> bool {
         delimiters.escape(),
         delimiters.subcomponent(),
     ];
-    all.iter().enumerate().all(|(index, character)| !all[..index].contains(character))
+    all.iter()
+        .enumerate()
+        .all(|(index, character)| !all[..index].contains(character))
 }
 
 /// One segment of a message, by reference.
@@ -295,7 +353,10 @@ impl<'m> Segment<'m> {
             }
             after = number.saturating_sub(1);
         }
-        let raw = match after.checked_sub(1).and_then(|before| separators.get(before)) {
+        let raw = match after
+            .checked_sub(1)
+            .and_then(|before| separators.get(before))
+        {
             Some(&start) => {
                 let end = separators.get(after).copied().unwrap_or(self.span().end);
                 self.slice(start + 1, end)
@@ -309,7 +370,11 @@ impl<'m> Segment<'m> {
     #[must_use]
     pub fn field_count(self) -> usize {
         let separators = self.separators().len();
-        if self.is_header() && separators > 0 { separators + 1 } else { separators }
+        if self.is_header() && separators > 0 {
+            separators + 1
+        } else {
+            separators
+        }
     }
 
     /// All fields with their numbers, empty ones included.
@@ -328,13 +393,17 @@ impl<'m> Segment<'m> {
     /// The place of the whole segment.
     #[must_use]
     pub fn location(self) -> Location {
-        Location::segment(self.name(), u32::try_from(self.occurrence()).unwrap_or(u32::MAX))
+        Location::segment(
+            self.name(),
+            u32::try_from(self.occurrence()).unwrap_or(u32::MAX),
+        )
     }
 
     /// The place of one of its fields.
     #[must_use]
     pub fn at(self, field: usize) -> Location {
-        self.location().field(u32::try_from(field).unwrap_or(u32::MAX))
+        self.location()
+            .field(u32::try_from(field).unwrap_or(u32::MAX))
     }
 
     /// MSH is numbered from its separator; so are the batch and file headers.
@@ -348,7 +417,9 @@ impl<'m> Segment<'m> {
 
     fn separators(self) -> &'m [u32] {
         let next = self.message.segments.get(self.index + 1);
-        let end = next.map_or(self.message.separators.len(), |span| span.first_separator as usize);
+        let end = next.map_or(self.message.separators.len(), |span| {
+            span.first_separator as usize
+        });
         &self.message.separators[self.span().first_separator as usize..end]
     }
 
@@ -381,13 +452,21 @@ mod tests {
         assert_eq!(header.field(18).repetition(2).text(), "ISO IR87");
         assert_eq!(header.field_count(), 18);
         let pid = message.first("PID").expect("PID");
-        assert_eq!((pid.field(3).text().as_ref(), pid.index()), ("0000123456", 1));
+        assert_eq!(
+            (pid.field(3).text().as_ref(), pid.index()),
+            ("0000123456", 1)
+        );
         assert_eq!(pid.field(5).component(2).text(), "京子");
-        assert!(pid.field(0).is_empty() && pid.field(6).is_empty() && pid.field(usize::MAX).is_empty());
+        assert!(
+            pid.field(0).is_empty() && pid.field(6).is_empty() && pid.field(usize::MAX).is_empty()
+        );
         assert_eq!(message.segment(2).map(Segment::field_count), Some(0));
         assert_eq!(message.all("OBX").count(), 2);
         assert_eq!(message.segment(4).map(Segment::field_count), Some(6));
-        assert_eq!(message.all("OBX").nth(1).map(|obx| obx.at(5).to_string()), Some("OBX[2]-5".into()));
+        assert_eq!(
+            message.all("OBX").nth(1).map(|obx| obx.at(5).to_string()),
+            Some("OBX[2]-5".into())
+        );
         assert_eq!(pid.raw(), "PID|1||0000123456^^^^PI||山本^京子");
     }
 
@@ -396,11 +475,18 @@ mod tests {
         let expected = ["MSH", "PID", "PV1", "OBX", "OBX"];
         for end in ["\r", "\n", "\r\n", "\r\r", "\n\r\n"] {
             let text = LAB.replace('\r', end);
-            for text in [text.as_str(), text.trim_end(), &format!("\u{feff}\u{b}{text}")] {
+            for text in [
+                text.as_str(),
+                text.trim_end(),
+                &format!("\u{feff}\u{b}{text}"),
+            ] {
                 let message = Message::parse(text).expect("parses");
                 let names: Vec<_> = message.segments().map(Segment::name).collect();
                 assert_eq!(names, expected, "{end:?}");
-                assert_eq!(message.first("OBX").map(|obx| obx.field(5).raw()), Some("3.1"));
+                assert_eq!(
+                    message.first("OBX").map(|obx| obx.field(5).raw()),
+                    Some("3.1")
+                );
             }
         }
     }
@@ -417,7 +503,16 @@ mod tests {
         let truncation = Message::parse("MSH|^~\\&#|A|B").expect("parses");
         assert_eq!(truncation.header().field(3).raw(), "A");
         let short = Message::parse("MSH|^|A^B~C&D").expect("parses");
-        assert_eq!(short.header().field(3).repetition(2).component(1).subcomponent(2).raw(), "D");
+        assert_eq!(
+            short
+                .header()
+                .field(3)
+                .repetition(2)
+                .component(1)
+                .subcomponent(2)
+                .raw(),
+            "D"
+        );
     }
 
     #[test]
@@ -426,11 +521,26 @@ mod tests {
         for text in ["", "PID|1", "FHS|^~\\&", "MSHX|^~\\&", "msh|^~\\&", "\r\n"] {
             assert_eq!(error(text), ParseError::NoHeader, "{text:?}");
         }
-        assert_eq!(error("MSH").to_string(), "MSH-1 is not a usable field separator");
-        assert_eq!(error("MSH||A").to_string(), "MSH-2, the encoding characters, is missing");
+        assert_eq!(
+            error("MSH").to_string(),
+            "MSH-1 is not a usable field separator"
+        );
+        assert_eq!(
+            error("MSH||A").to_string(),
+            "MSH-2, the encoding characters, is missing"
+        );
         assert_eq!(error("MSH|").location().to_string(), "MSH-2");
-        for text in ["MSH|abcd|", "MSH|^~^&|", "MSH|^~\\&#!|", "MSH|山|", "MSH|^~\\&山|"] {
-            assert!(matches!(error(text), ParseError::EncodingCharacters(_)), "{text:?}");
+        for text in [
+            "MSH|abcd|",
+            "MSH|^~^&|",
+            "MSH|^~\\&#!|",
+            "MSH|山|",
+            "MSH|^~\\&山|",
+        ] {
+            assert!(
+                matches!(error(text), ParseError::EncodingCharacters(_)),
+                "{text:?}"
+            );
         }
     }
 
@@ -449,6 +559,13 @@ mod tests {
         assert_eq!(place("b^c").as_deref(), Some("OBX[2]-5.1.2"));
         assert_eq!(place("e|").as_deref(), Some("OBX[2]-5(2).1.2"));
         assert_eq!(place("V1\rOBX").as_deref(), Some("PV1"));
+        assert_eq!(
+            message
+                .locate(LAB.len() - 1)
+                .map(|at| at.to_string())
+                .as_deref(),
+            Some("OBX[2]-6.1")
+        );
         assert_eq!(message.locate(LAB.len()), None);
         assert_eq!(message.locate(usize::MAX), None);
     }

@@ -20,14 +20,25 @@ pub struct Delimiters {
 impl Default for Delimiters {
     /// The recommended ones: `|^~\&`.
     fn default() -> Self {
-        Self { field: b'|', component: b'^', repetition: b'~', escape: '\\', subcomponent: b'&' }
+        Self {
+            field: b'|',
+            component: b'^',
+            repetition: b'~',
+            escape: '\\',
+            subcomponent: b'&',
+        }
     }
 }
 
 impl Delimiters {
     /// For MSH-1 and MSH-2, whose text *is* the delimiters and is never split or unescaped.
-    pub(crate) const LITERAL: Self =
-        Self { field: 0, component: 0, repetition: 0, escape: '\0', subcomponent: 0 };
+    pub(crate) const LITERAL: Self = Self {
+        field: 0,
+        component: 0,
+        repetition: 0,
+        escape: '\0',
+        subcomponent: 0,
+    };
 
     /// MSH-1.
     #[must_use]
@@ -164,13 +175,20 @@ impl<'a> Field<'a> {
     /// The repetition with this number, from 1.
     #[must_use]
     pub fn repetition(self, number: usize) -> Repetition<'a> {
-        Repetition::new(part(self.raw, self.delimiters.repetition, number), self.delimiters)
+        Repetition::new(
+            part(self.raw, self.delimiters.repetition, number),
+            self.delimiters,
+        )
     }
 
     /// How many repetitions there are; 0 for an empty field.
     #[must_use]
     pub fn repetition_count(self) -> usize {
-        if self.raw.is_empty() { 0 } else { self.repetitions().count() }
+        if self.raw.is_empty() {
+            0
+        } else {
+            self.repetitions().count()
+        }
     }
 
     /// The component with this number (from 1) of the first repetition.
@@ -186,7 +204,10 @@ impl<'a> Field<'a> {
     }
 
     fn first(self) -> Repetition<'a> {
-        Repetition::new(first_part(self.raw, self.delimiters.repetition), self.delimiters)
+        Repetition::new(
+            first_part(self.raw, self.delimiters.repetition),
+            self.delimiters,
+        )
     }
 }
 
@@ -200,7 +221,10 @@ impl<'a> Repetition<'a> {
     /// The component with this number, from 1.
     #[must_use]
     pub fn component(self, number: usize) -> Component<'a> {
-        Component::new(part(self.raw, self.delimiters.component, number), self.delimiters)
+        Component::new(
+            part(self.raw, self.delimiters.component, number),
+            self.delimiters,
+        )
     }
 
     /// The first component, unescaped; empty for `""`.
@@ -220,7 +244,10 @@ impl<'a> Component<'a> {
     /// The subcomponent with this number, from 1.
     #[must_use]
     pub fn subcomponent(self, number: usize) -> Subcomponent<'a> {
-        Subcomponent::new(part(self.raw, self.delimiters.subcomponent, number), self.delimiters)
+        Subcomponent::new(
+            part(self.raw, self.delimiters.subcomponent, number),
+            self.delimiters,
+        )
     }
 }
 
@@ -239,7 +266,11 @@ mod tests {
         assert_eq!(name.component(1).raw(), "山本");
         assert_eq!(name.component(8).raw(), "I");
         assert_eq!(name.repetition(2).component(2).text(), "キョウコ");
-        for absent in [name.component(0), name.component(9), name.repetition(3).component(1)] {
+        for absent in [
+            name.component(0),
+            name.component(9),
+            name.repetition(3).component(1),
+        ] {
             assert!(absent.is_empty());
             assert_eq!(absent.text(), "");
         }

@@ -44,7 +44,10 @@ impl FindingKind {
     /// True where a character may be missing from the text: a name with it needs a person's eye.
     #[must_use]
     pub fn is_possible_gaiji(self) -> bool {
-        matches!(self, Self::UnsupportedSet | Self::PrivateUse | Self::SubstituteMark | Self::Lost)
+        matches!(
+            self,
+            Self::UnsupportedSet | Self::PrivateUse | Self::SubstituteMark | Self::Lost
+        )
     }
 
     /// False for what is only untidy: the text is certainly the one that was meant.
@@ -118,7 +121,9 @@ impl Hits {
             match bytes.get(offset..offset + 3) {
                 Some([0xE2, 0x96, 0xA0]) => self.push(FindingKind::SubstituteMark, offset),
                 Some([0xEF, 0xBF, 0xBD]) => self.push(FindingKind::Lost, offset),
-                Some([0xEE, ..] | [0xEF, 0x80..=0xA3, _]) => self.push(FindingKind::PrivateUse, offset),
+                Some([0xEE, ..] | [0xEF, 0x80..=0xA3, _]) => {
+                    self.push(FindingKind::PrivateUse, offset)
+                }
                 _ => {}
             }
         }
@@ -126,7 +131,9 @@ impl Hits {
             self.push(FindingKind::SubstituteMark, offset);
         }
         // Planes 15 and 16 are private use: F3 B0..=BF and F4.
-        for offset in memchr_iter(0xF3, bytes).filter(|&at| bytes.get(at + 1).is_some_and(|&b| b >= 0xB0)) {
+        for offset in
+            memchr_iter(0xF3, bytes).filter(|&at| bytes.get(at + 1).is_some_and(|&b| b >= 0xB0))
+        {
             self.push(FindingKind::PrivateUse, offset);
         }
         for offset in memchr_iter(0xF4, bytes) {
@@ -164,7 +171,11 @@ impl Hits {
             if findings.len() == MOST_FINDINGS {
                 break;
             }
-            findings.push(CharsetFinding { kind, segment: line.index(), offset });
+            findings.push(CharsetFinding {
+                kind,
+                segment: line.index(),
+                offset,
+            });
         }
         findings
     }

@@ -65,7 +65,7 @@ pub(super) fn shape(body: &[u8]) -> Shape {
         let Some([b'(', b'B', after @ ..]) = run.get(length + 1..) else {
             return Shape::Irregular;
         };
-        if length == 0 || !length.is_multiple_of(2) {
+        if length == 0 || !length.is_multiple_of(2) || after.first() == Some(&ESC) {
             return Shape::Irregular;
         }
         let mut worst = ROW_PLAIN;
@@ -85,7 +85,10 @@ pub(super) fn shape(body: &[u8]) -> Shape {
         }
         rest = after;
     }
-    Shape::Regular { ambiguous_spelling, marks }
+    Shape::Regular {
+        ambiguous_spelling,
+        marks,
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -206,7 +209,11 @@ impl Decoder<'_, '_> {
         let is_plain = |&byte: &u8| {
             byte.is_ascii() && !matches!(byte, ESC | SHIFT_OUT | SHIFT_IN | b'\r' | b'\n')
         };
-        let length = self.rest.iter().position(|byte| !is_plain(byte)).unwrap_or(self.rest.len());
+        let length = self
+            .rest
+            .iter()
+            .position(|byte| !is_plain(byte))
+            .unwrap_or(self.rest.len());
         let (run, after) = self.rest.split_at(length);
         self.out.extend(run.iter().copied().map(char::from));
         self.joinable = false;
@@ -244,7 +251,11 @@ impl Decoder<'_, '_> {
     /// Reads the double-byte characters that follow, or one byte that cannot start one.
     fn double_byte(&mut self) {
         let is_cell = |byte: &u8| (0x21..=0x7E).contains(byte);
-        let cells = self.rest.iter().position(|byte| !is_cell(byte)).unwrap_or(self.rest.len());
+        let cells = self
+            .rest
+            .iter()
+            .position(|byte| !is_cell(byte))
+            .unwrap_or(self.rest.len());
         let (run, after) = self.rest.split_at(cells - cells % 2);
         if run.is_empty() {
             // A control character or space inside a run, or half a character at its end.
