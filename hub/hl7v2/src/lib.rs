@@ -12,7 +12,7 @@ pub mod ack;
 pub mod batch;
 pub mod build;
 pub mod charset;
-//X pub mod datatypes;
+pub mod datatypes;
 pub mod encode;
 pub mod escape;
 pub mod kana;
