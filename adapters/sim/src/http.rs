@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
 use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, DefaultBodyLimit};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::serve::IncomingStream;
@@ -162,6 +162,8 @@ pub(crate) async fn serve<P: Peer>(
     let app = Router::new()
         .fallback(take::<P>)
         .with_state(shared)
+        // `Call::read` has the one limit of the contract.
+        .layer(DefaultBodyLimit::disable())
         .into_make_service_with_connect_info::<Line>();
     let server = axum::serve(Listener(listener), app).with_graceful_shutdown(async move {
         // An error means the handle is gone: stop as well.

@@ -17,6 +17,7 @@ mod seed;
 mod state;
 mod uploads;
 pub mod vital_link;
+pub mod ward;
 mod webhook;
 
 pub use dialect::Dialect;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Multipart, Query};
+use axum::extract::{FromRequest, Multipart, Query, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -78,10 +79,10 @@ impl Reply {
 
 impl Call {
     /// Reads the whole request; a body that cannot be read is a finding, not an error.
-    pub(crate) async fn read(request: axum::extract::Request) -> Self {
+    pub(crate) async fn read(request: Request) -> Self {
         let (parts, body) = request.into_parts();
         let body = match axum::body::to_bytes(body, MAX_REQUEST_BYTES).await {
-            Ok(bytes) => read_body(&parts.headers, bytes).await,
+            Ok(bytes) => read_body(&parts, bytes).await,
             Err(_) => Body::TooLarge,
         };
         let query = Query::try_from_uri(&parts.uri)
@@ -157,8 +158,9 @@ fn too_large() -> Refusal {
     )
 }
 
-async fn read_body(headers: &HeaderMap, bytes: Bytes) -> Body {
-    let declared = headers
+async fn read_body(head: &Parts, bytes: Bytes) -> Body {
+    let declared = head
+        .headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or("");
@@ -172,7 +174,7 @@ async fn read_body(headers: &HeaderMap, bytes: Bytes) -> Body {
         "" if bytes.is_empty() => Body::Empty,
         "application/json" => serde_json::from_slice(&bytes).map_or(Body::Broken, Body::Json),
         "application/x-www-form-urlencoded" => read_form(&bytes),
-        "multipart/form-data" => read_parts(declared, bytes).await,
+        "multipart/form-data" => read_parts(head, bytes).await,
         _ => Body::Other,
     }
 }
@@ -188,13 +190,9 @@ fn read_form(bytes: &[u8]) -> Body {
     }
 }
 
-async fn read_parts(declared: &str, bytes: Bytes) -> Body {
-    let request = axum::http::Request::builder()
-        .header(header::CONTENT_TYPE, declared)
-        .body(axum::body::Body::from(bytes));
-    let Ok(request) = request else {
-        return Body::Broken;
-    };
+async fn read_parts(head: &Parts, bytes: Bytes) -> Body {
+    // With the original head, so that the router's lifted body limit holds here too.
+    let request = Request::from_parts(head.clone(), axum::body::Body::from(bytes));
     let Ok(mut multipart) = Multipart::from_request(request, &()).await else {
         return Body::Broken;
     };

@@ -257,14 +257,20 @@ impl State {
         format!("{prefix}-{:06}", self.issued)
     }
 
+    /// Something happened now.
     pub(crate) fn note(&mut self, team_id: &str, what: What) {
-        let happening = Happening {
-            id: self.issue("ev"),
-            at: self.now(),
-            team_id: team_id.to_owned(),
+        self.note_at(self.now(), team_id, what);
+    }
+
+    fn note_at(&mut self, at: Timestamp, team_id: &str, what: What) {
+        let id = self.issue("ev");
+        let team_id = team_id.to_owned();
+        self.happenings.push(Happening {
+            id,
+            at,
+            team_id,
             what,
-        };
-        self.happenings.push(happening);
+        });
     }
 
     /// Stores an entry as it is readable now and tells the team.
@@ -283,10 +289,11 @@ impl State {
             EntryKind::Document => self.counts.documents += 1,
         }
         self.counts.effects += 1;
+        let at = entry.accepted_at;
         let (id, team_id, place) = (entry.id.clone(), entry.team_id.clone(), self.entries.len());
         self.entry_places.insert(id.clone(), place);
         self.entries.push(entry);
-        self.note(&team_id, What::Written(place));
+        self.note_at(at, &team_id, What::Written(place));
         id
     }
 
@@ -376,11 +383,11 @@ impl State {
             seen.acked_at = Some(now);
         }
         if known.is_none() {
-            self.note(&team_id, What::Read(place, member.clone()));
+            self.note_at(now, &team_id, What::Read(place, member.clone()));
         }
         if fresh_ack {
             self.counts.acks += 1;
-            self.note(&team_id, What::Acked(place, member));
+            self.note_at(now, &team_id, What::Acked(place, member));
         }
         Ok(entry_id.to_owned())
     }

@@ -1,0 +1,14 @@
+//! The simulators held to `CONTRACT.md` over real sockets: one test per rule.
+
+#[path = "peers/faults.rs"]
+mod faults;
+#[path = "peers/harness.rs"]
+mod harness;
+#[path = "peers/mcs.rs"]
+mod mcs;
+#[path = "peers/mcs_reads.rs"]
+mod mcs_reads;
+#[path = "peers/vital_link.rs"]
+mod vital_link;
+#[path = "peers/ward.rs"]
+mod ward;
