@@ -90,7 +90,9 @@ pub fn round_trip(json: &str) -> Result<Vec<Difference>, GateError> {
 }
 
 fn parse(value: Value) -> Result<Resource, GateError> {
-    serde_json::from_value(value).map_err(|error| GateError::NotFhir { reason: without_values(&error.to_string()) })
+    serde_json::from_value(value).map_err(|error| GateError::NotFhir {
+        reason: without_values(&error.to_string()),
+    })
 }
 
 /// Keeps what a parse error says about the definition, drops what it quotes from the resource.
@@ -99,7 +101,10 @@ fn without_values(message: &str) -> String {
         return format!("missing {}", field.split('`').next().unwrap_or_default());
     }
     for (start, reason) in [
-        ("unknown variant", "a code is not in its required list, or the resource type is unknown"),
+        (
+            "unknown variant",
+            "a code is not in its required list, or the resource type is unknown",
+        ),
         ("invalid type", "an element has the wrong JSON type"),
         ("invalid length", "an array has the wrong length"),
         ("duplicate field", "an element is given twice"),

@@ -18,14 +18,22 @@ fn main() -> ExitCode {
         eprintln!("usage: renkei-gate FILE.ndjson...");
         return ExitCode::from(64);
     }
-    let mut report = Report { out: io::stdout().lock(), resources: 0, differences: 0 };
+    let mut report = Report {
+        out: io::stdout().lock(),
+        resources: 0,
+        differences: 0,
+    };
     for file in &files {
         if let Err(error) = check_file(file, &mut report) {
             eprintln!("renkei-gate: {file}: {error}");
             return ExitCode::from(66);
         }
     }
-    let Report { mut out, resources, differences } = report;
+    let Report {
+        mut out,
+        resources,
+        differences,
+    } = report;
     if writeln!(out, "{resources} resources, {differences} differences").is_err() {
         return ExitCode::from(70);
     }
@@ -81,7 +89,9 @@ fn check_line<W: Write>(place: &str, line: &str, report: &mut Report<W>) -> io::
         check_resource(place, resource.get(), report)?;
     }
     for entry in envelope["entry"].as_array_mut().into_iter().flatten() {
-        entry.as_object_mut().and_then(|entry| entry.shift_remove("resource"));
+        entry
+            .as_object_mut()
+            .and_then(|entry| entry.shift_remove("resource"));
     }
     check_resource(place, &envelope.to_string(), report)
 }
@@ -92,7 +102,11 @@ fn check_resource<W: Write>(place: &str, json: &str, report: &mut Report<W>) -> 
     match round_trip(json) {
         Ok(differences) => {
             for difference in differences {
-                report.line(place, &name, &format!("{} {}", difference.path, difference.kind))?;
+                report.line(
+                    place,
+                    &name,
+                    &format!("{} {}", difference.path, difference.kind),
+                )?;
             }
             Ok(())
         }

@@ -15,10 +15,16 @@ pub(crate) fn json(json: &str) -> Result<(Value, Vec<Difference>), GateError> {
     let mut doubled = Vec::new();
     let mut path = String::new();
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let value = Walk { path: &mut path, doubled: &mut doubled }
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| GateError::NotJson { line: error.line(), column: error.column() })?;
+    let value = Walk {
+        path: &mut path,
+        doubled: &mut doubled,
+    }
+    .deserialize(&mut deserializer)
+    .and_then(|value| deserializer.end().map(|()| value))
+    .map_err(|error| GateError::NotJson {
+        line: error.line(),
+        column: error.column(),
+    })?;
     Ok((value, doubled))
 }
 
@@ -29,7 +35,10 @@ struct Walk<'w> {
 
 impl Walk<'_> {
     fn below(&mut self) -> Walk<'_> {
-        Walk { path: self.path, doubled: self.doubled }
+        Walk {
+            path: self.path,
+            doubled: self.doubled,
+        }
     }
 }
 
@@ -65,7 +74,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number out of range"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("a number out of range"))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
@@ -93,7 +104,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
             crate::compare::push_name(self.path, &name);
             let value = properties.next_value_seed(self.below())?;
             if object.insert(name, value).is_some() {
-                self.doubled.push(Difference { path: self.path.clone(), kind: Kind::Doubled });
+                self.doubled.push(Difference {
+                    path: self.path.clone(),
+                    kind: Kind::Doubled,
+                });
             }
             self.path.truncate(length);
         }
