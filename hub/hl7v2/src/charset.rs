@@ -17,7 +17,7 @@ mod iso2022jp;
 use std::borrow::Cow;
 
 use encoding_rs::{ISO_2022_JP, SHIFT_JIS};
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
 
 pub use findings::{CharsetFinding, FindingKind};
 
@@ -110,10 +110,13 @@ pub fn decode(raw: &[u8]) -> Decoded<'_> {
     }
 }
 
-/// Decodes a few bytes that came out of an HL7 escape sequence: by the same rules as [`decode`],
-/// but nothing is stripped and findings are dropped.
+/// Decodes a few bytes that came out of an HL7 escape sequence: by the rules of [`decode`], but
+/// nothing is stripped, a lone SO is a character, and findings are dropped.
 pub(crate) fn decode_fragment(bytes: &[u8]) -> Cow<'_, str> {
-    decode_body(bytes, &mut Hits::default()).1
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !has_designation(bytes) => Cow::Borrowed(text),
+        _ => decode_body(bytes, &mut Hits::default()).1,
+    }
 }
 
 /// Removes what transports and editors put around messages: UTF-8 byte order mark, VT, line ends
@@ -152,14 +155,12 @@ fn decode_body<'a>(body: &'a [u8], hits: &mut Hits) -> (Charset, Cow<'a, str>) {
 
 /// True when the bytes switch sets by escape sequences, or by SO in otherwise seven-bit text.
 fn is_iso2022(body: &[u8]) -> bool {
-    let mut rest = body;
-    while let Some(at) = memchr(iso2022jp::ESC, rest) {
-        if matches!(rest.get(at + 1), Some(b'$' | b'(')) {
-            return true;
-        }
-        rest = &rest[at + 1..];
-    }
-    memchr(iso2022jp::SHIFT_OUT, body).is_some() && body.is_ascii()
+    has_designation(body) || (memchr(iso2022jp::SHIFT_OUT, body).is_some() && body.is_ascii())
+}
+
+fn has_designation(body: &[u8]) -> bool {
+    let mut escapes = memchr_iter(iso2022jp::ESC, body);
+    escapes.any(|at| matches!(body.get(at + 1), Some(b'$' | b'(')))
 }
 
 /// True for UTF-8 with a few broken bytes (a field cut in the middle of a character): CP932 text
