@@ -7,17 +7,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use renkei_core::draft::{StayHint, WithdrawReason};
 use renkei_core::{
-    Authority, Carry, Code, CompleteScope, Draft, DraftResource, Finding, Flag, Item, ItemClass, ItemEvent, Message,
-    ResourceKey, ResourceType, Sensitive, Severity, Strength, Urgency, Withdrawal, limits,
+    Authority, Carry, Code, CompleteScope, Draft, DraftResource, Finding, Flag, Item, ItemClass,
+    ItemEvent, Message, ResourceKey, ResourceType, Sensitive, Severity, Strength, Urgency,
+    Withdrawal, limits,
 };
 use renkei_fhir::emit::{CodeableConcept, Coding, Identifier, Reference, Text};
+use renkei_fhir::jp_core::{self, Usage};
 use renkei_hl7v2::{Component, Repetition};
 
 use crate::Options;
 use crate::moment::{BadMoment, Moment};
 use crate::reader::{Reader, Seg, trimmed};
 use crate::storage::StoragePath;
-use crate::systems;
 
 /// The scope of a patient's problem list.
 pub(crate) const PROBLEMS: &str = "problems";
@@ -51,8 +52,15 @@ pub(crate) struct Context<'m> {
 
 impl<'m> Context<'m> {
     /// A context for one message about the patient `local_id`.
-    pub(crate) fn new(options: &'m Options, message: &Message, storage: Option<StoragePath>) -> Self {
-        let flag = message.meta.flag.or_else(|| storage.as_ref().and_then(|path| path.flag));
+    pub(crate) fn new(
+        options: &'m Options,
+        message: &Message,
+        storage: Option<StoragePath>,
+    ) -> Self {
+        let flag = message
+            .meta
+            .flag
+            .or_else(|| storage.as_ref().and_then(|path| path.flag));
         Self {
             options,
             flag: flag.unwrap_or(Flag::Current),
@@ -69,7 +77,8 @@ impl<'m> Context<'m> {
 
     /// Sets whose message it is.
     pub(crate) fn set_patient(&mut self, local_id: String) {
-        self.patient = ResourceKey::new(ResourceType::Patient, &self.options.facility, &[&local_id]);
+        self.patient =
+            ResourceKey::new(ResourceType::Patient, &self.options.facility, &[&local_id]);
         self.local_id = local_id;
     }
 
@@ -90,7 +99,12 @@ impl<'m> Context<'m> {
             self.source_time = at;
             return;
         }
-        if self.draft.findings.last().is_none_or(|finding| finding.code != Code::MAP_FUTURE_DATE) {
+        if self
+            .draft
+            .findings
+            .last()
+            .is_none_or(|finding| finding.code != Code::MAP_FUTURE_DATE)
+        {
             self.warn(Code::MAP_NO_TIME, "MSH-7");
         }
         self.source_time = received_at;
@@ -100,12 +114,16 @@ impl<'m> Context<'m> {
 
     /// Something was left out, replaced or doubtful.
     pub(crate) fn warn(&mut self, code: Code, at: impl Into<String>) {
-        self.draft.findings.push(Finding::new(code, Severity::Warning, at));
+        self.draft
+            .findings
+            .push(Finding::new(code, Severity::Warning, at));
     }
 
     /// A deviation that lost nothing.
     pub(crate) fn note(&mut self, code: Code, at: impl Into<String>) {
-        self.draft.findings.push(Finding::new(code, Severity::Info, at));
+        self.draft
+            .findings
+            .push(Finding::new(code, Severity::Info, at));
     }
 
     /// Any other finding, for one with its own text, value or severity.
@@ -121,7 +139,12 @@ impl<'m> Context<'m> {
     }
 
     /// A time in a component of a field.
-    pub(crate) fn moment_in(&mut self, segment: Seg<'m>, number: usize, value: Component<'m>) -> Option<Moment> {
+    pub(crate) fn moment_in(
+        &mut self,
+        segment: Seg<'m>,
+        number: usize,
+        value: Component<'m>,
+    ) -> Option<Moment> {
         let text = trimmed(value.text());
         if text.is_empty() {
             return None;
@@ -133,7 +156,9 @@ impl<'m> Context<'m> {
                     BadMoment::Era => Code::MAP_ERA_DATE,
                     BadMoment::Unreadable => Code::MAP_BAD_DATE,
                 };
-                self.find(Finding::new(code, Severity::Warning, segment.at(number)).with_value(text));
+                self.find(
+                    Finding::new(code, Severity::Warning, segment.at(number)).with_value(text),
+                );
                 None
             }
         }
@@ -141,19 +166,34 @@ impl<'m> Context<'m> {
 
     /// The first repetition of a coded field.
     pub(crate) fn concept(&mut self, segment: Seg<'m>, number: usize) -> CodeableConcept<'m> {
-        let place = segment.at(number);
-        self.concept_of(segment.field(number).repetition(1), &place)
+        self.concept_as(segment, number, Usage::Any)
+    }
+
+    /// The first repetition of a coded field whose system depends on what the code is for.
+    pub(crate) fn concept_as(
+        &mut self,
+        segment: Seg<'m>,
+        number: usize,
+        usage: Usage,
+    ) -> CodeableConcept<'m> {
+        self.concept_of(segment.field(number).repetition(1), usage, segment, number)
     }
 
     /// A coded value: both triplets of a CWE as codings, its words as text (HL7 v2.5 ch. 2.A.13).
-    pub(crate) fn concept_of(&mut self, value: Repetition<'m>, place: &str) -> CodeableConcept<'m> {
+    pub(crate) fn concept_of(
+        &mut self,
+        value: Repetition<'m>,
+        usage: Usage,
+        segment: Seg<'m>,
+        number: usize,
+    ) -> CodeableConcept<'m> {
         let mut concept = CodeableConcept::default();
         for first in [1, 4] {
             let part = |offset: usize| trimmed(value.component(first + offset).text());
             let (mut code, mut display, system) = (part(0), part(1), part(2));
             if !code.is_empty() && !code.is_ascii() && is_code(&display) {
                 std::mem::swap(&mut code, &mut display);
-                self.warn(Code::MAP_CODE_MISPLACED, place);
+                self.warn(Code::MAP_CODE_MISPLACED, segment.at(number));
             } else if display.is_empty() && !code.is_ascii() {
                 display = std::mem::take(&mut code);
             }
@@ -161,7 +201,11 @@ impl<'m> Context<'m> {
                 concept.text = display.clone();
             }
             if !code.is_empty() {
-                concept.coding.push(Coding::new(self.system(&system, &code), code, display));
+                concept.coding.push(Coding::new(
+                    self.system(&system, &code, usage),
+                    code,
+                    display,
+                ));
             }
         }
         let original = trimmed(value.component(9).text());
@@ -172,24 +216,37 @@ impl<'m> Context<'m> {
     }
 
     /// The FHIR uri of a coding system; a local name gets one within the facility, no name none.
-    pub(crate) fn system(&self, name: &str, code: &str) -> Text<'m> {
-        if let Some(configured) = self.options.code_systems.get(name) {
-            return Cow::Borrowed(configured);
-        }
-        match systems::published(name, code) {
-            Some(uri) => uri,
-            None if name.is_empty() => Cow::Borrowed(""),
-            None => Cow::Owned(systems::local_system(&self.options.facility, name)),
+    pub(crate) fn system(&self, name: &Cow<'m, str>, code: &str, usage: Usage) -> Text<'m> {
+        let facility = self.options.facility.as_str();
+        match name {
+            name if name.is_empty() => Cow::Borrowed(""),
+            name if self.options.code_systems.contains_key(name.as_ref()) => {
+                Cow::Borrowed(&self.options.code_systems[name.as_ref()])
+            }
+            Cow::Borrowed(name) => {
+                jp_core::code_system(name).uri_or_local(code, usage, facility, name)
+            }
+            Cow::Owned(name) => Cow::Owned(
+                jp_core::code_system(name)
+                    .uri_or_local(code, usage, facility, name)
+                    .into_owned(),
+            ),
         }
     }
 
     /// A doctor or other staff (XCN) as a logical reference; empty when nothing was sent.
     pub(crate) fn practitioner(&self, staff: Repetition<'m>) -> Reference<'m> {
         let id = trimmed(staff.component(1).text());
-        let name = joined_name(trimmed(staff.component(2).text()), trimmed(staff.component(3).text()));
-        let mut reference = Reference { display: name, ..Reference::default() };
+        let name = joined_name(
+            trimmed(staff.component(2).text()),
+            trimmed(staff.component(3).text()),
+        );
+        let mut reference = Reference {
+            display: name,
+            ..Reference::default()
+        };
         if !id.is_empty() {
-            let system = systems::local_doctor_number(&self.options.facility);
+            let system = jp_core::identifier::doctor(self.options.facility.as_str());
             reference.identifier = Some(Box::new(Identifier::new(system, id)));
         }
         if reference.identifier.is_some() || !reference.display.is_empty() {
@@ -227,7 +284,11 @@ impl<'m> Context<'m> {
 
     /// Records a resource under its key, as said by the purpose of the message, replacing what was there.
     /// Adjust the returned entry where the rules differ. `body` is the resource printed.
-    pub(crate) fn record(&mut self, key: ResourceKey, body: Result<String, serde_json::Error>) -> &mut DraftResource {
+    pub(crate) fn record(
+        &mut self,
+        key: ResourceKey,
+        body: Result<String, serde_json::Error>,
+    ) -> &mut DraftResource {
         let at = self.draft.resources.len();
         self.draft.resources.push(DraftResource {
             key,
@@ -243,7 +304,12 @@ impl<'m> Context<'m> {
     }
 
     /// Takes a resource back; also when it was never seen, so that a late original stays away.
-    pub(crate) fn withdraw(&mut self, key: ResourceKey, reason: WithdrawReason, scope: Option<String>) {
+    pub(crate) fn withdraw(
+        &mut self,
+        key: ResourceKey,
+        reason: WithdrawReason,
+        scope: Option<String>,
+    ) {
         self.draft.withdrawals.push(Withdrawal {
             key,
             reason,
@@ -255,7 +321,11 @@ impl<'m> Context<'m> {
 
     /// Says that this message lists a scope completely.
     pub(crate) fn complete(&mut self, scope: impl Into<String>, reason: WithdrawReason) {
-        self.draft.complete_scopes.push(CompleteScope { scope: scope.into(), as_of: self.source_time, reason });
+        self.draft.complete_scopes.push(CompleteScope {
+            scope: scope.into(),
+            as_of: self.source_time,
+            reason,
+        });
     }
 
     /// Adds an item; adjust the returned entry for members and what is never automatic.
@@ -305,11 +375,14 @@ impl<'m> Context<'m> {
 
     fn withdraw_everything(&mut self) {
         for resource in std::mem::take(&mut self.draft.resources) {
-            let is_stay = resource.key.is_unresolved_stay();
-            if is_stay {
+            let is_own = match resource.key.kind {
+                ResourceType::Patient => matches!(self.trigger.as_str(), "A08" | "A28" | "A31"),
+                _ => resource.authority == Authority::Primary,
+            };
+            if resource.key.is_unresolved_stay() {
                 // What a deleted event did to a stay was turned into its cancel by the reader.
                 self.draft.resources.push(resource);
-            } else if resource.authority == Authority::Primary {
+            } else if is_own {
                 self.withdraw(resource.key, WithdrawReason::EnteredInError, resource.scope);
             }
         }
@@ -334,10 +407,18 @@ pub(crate) fn joined_name<'m>(family: Cow<'m, str>, given: Cow<'m, str>) -> Cow<
 
 /// Ideographic spaces as plain ones: they are not allowed in names and texts.
 pub(crate) fn without_wide_space(text: Cow<'_, str>) -> Cow<'_, str> {
-    if text.contains('\u{3000}') { Cow::Owned(text.replace('\u{3000}', " ")) } else { text }
+    if text.contains('\u{3000}') {
+        Cow::Owned(text.replace('\u{3000}', " "))
+    } else {
+        text
+    }
 }
 
 /// Looks like a code: short, no blanks, only ASCII.
 fn is_code(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+    !text.is_empty()
+        && text.len() <= 20
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
 }

@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 mod context;
 pub mod hl7v2;
 pub mod moment;
+pub mod post;
 mod reader;
 pub mod storage;
-pub mod systems;
 
 /// How a mapper is built for one source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -105,7 +105,10 @@ pub const NAMES: &[&str] = &["hl7v2", "ssmix2"];
 /// # Errors
 /// When there is no such mapping or the options contradict themselves.
 pub fn build(name: &str, options: Options) -> Result<Arc<dyn Mapper>, BuildError> {
-    if options.local_id.is_some_and(|form| !(1..=15).contains(&form.width)) {
+    if options
+        .local_id
+        .is_some_and(|form| !(1..=15).contains(&form.width))
+    {
         return Err(BuildError::LocalIdWidth);
     }
     match name {

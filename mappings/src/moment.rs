@@ -69,13 +69,31 @@ impl Moment {
             Some(digits) => digits.parse::<i8>().unwrap_or(-1),
             None => absent,
         };
-        let year = whole[..4].parse::<i16>().map_err(|_| BadMoment::Unreadable)?;
-        let millis = fraction.bytes().chain(*b"000").take(3).fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0'));
-        let local = DateTime::new(year, two(4, 1), two(6, 1), two(8, 0), two(10, 0), two(12, 0), millis * 1_000_000)
-            .ok()
-            .filter(|_| year >= 1800)
-            .ok_or(BadMoment::Unreadable)?;
-        Ok(Self { local, offset, precision })
+        let year = whole[..4]
+            .parse::<i16>()
+            .map_err(|_| BadMoment::Unreadable)?;
+        let millis = fraction
+            .bytes()
+            .chain(*b"000")
+            .take(3)
+            .fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0'));
+        let local = DateTime::new(
+            year,
+            two(4, 1),
+            two(6, 1),
+            two(8, 0),
+            two(10, 0),
+            two(12, 0),
+            millis * 1_000_000,
+        )
+        .ok()
+        .filter(|_| year >= 1800)
+        .ok_or(BadMoment::Unreadable)?;
+        Ok(Self {
+            local,
+            offset,
+            precision,
+        })
     }
 
     /// How much was sent.
@@ -94,7 +112,12 @@ impl Moment {
                 let time = self.local.time();
                 let mut text = format!(
                     "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-                    date.year(), date.month(), date.day(), time.hour(), time.minute(), time.second()
+                    date.year(),
+                    date.month(),
+                    date.day(),
+                    time.hour(),
+                    time.minute(),
+                    time.second()
                 );
                 if time.subsec_nanosecond() != 0 {
                     text.push_str(&format!(".{:03}", time.subsec_nanosecond() / 1_000_000));
@@ -115,7 +138,11 @@ impl Moment {
     pub fn to_the_minute(self) -> String {
         let mut text = self.date();
         if self.precision == Precision::Time {
-            text.push_str(&format!("T{:02}:{:02}", self.local.hour(), self.local.minute()));
+            text.push_str(&format!(
+                "T{:02}:{:02}",
+                self.local.hour(),
+                self.local.minute()
+            ));
         }
         text
     }
@@ -129,7 +156,12 @@ impl Moment {
 /// A timestamp as a FHIR `instant` in the zone.
 pub fn fhir_instant(at: Timestamp, zone: Offset) -> String {
     let local = zone.to_datetime(at);
-    Moment { local, offset: zone, precision: Precision::Time }.fhir()
+    Moment {
+        local,
+        offset: zone,
+        precision: Precision::Time,
+    }
+    .fhir()
 }
 
 fn parse_offset(text: &str) -> Result<Offset, BadMoment> {
@@ -139,7 +171,11 @@ fn parse_offset(text: &str) -> Result<Offset, BadMoment> {
     }
     let number = |part: &str| part.parse::<i32>().map_err(|_| BadMoment::Unreadable);
     let seconds = number(&digits[..2])? * 3600 + number(&digits[2..])? * 60;
-    let seconds = if text.starts_with('-') { -seconds } else { seconds };
+    let seconds = if text.starts_with('-') {
+        -seconds
+    } else {
+        seconds
+    };
     Offset::from_seconds(seconds).map_err(|_| BadMoment::Unreadable)
 }
 
@@ -177,7 +213,18 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for bad in ["", "20251301", "20250230", "2025-01-31", "202501311", "20250131250000", "東京", "00010101", "+", "1+2"] {
+        for bad in [
+            "",
+            "20251301",
+            "20250230",
+            "2025-01-31",
+            "202501311",
+            "20250131250000",
+            "東京",
+            "00010101",
+            "+",
+            "1+2",
+        ] {
             assert_eq!(read(bad), Err(BadMoment::Unreadable), "{bad}");
         }
         assert_eq!(read("S140215"), Err(BadMoment::Era));

@@ -36,7 +36,10 @@ impl<'m> Reader<'m> {
 
     /// All segments in order, MSH first.
     pub(crate) fn segments(self) -> impl DoubleEndedIterator<Item = Seg<'m>> + Clone {
-        self.message.segments().zip(self.seen).map(|(segment, seen)| Seg { segment, seen })
+        self.message
+            .segments()
+            .zip(self.seen)
+            .map(|(segment, seen)| Seg { segment, seen })
     }
 
     /// The first segment of this name.
@@ -46,12 +49,16 @@ impl<'m> Reader<'m> {
 
     /// All segments of this name.
     pub(crate) fn all(self, name: &'static str) -> impl Iterator<Item = Seg<'m>> + Clone {
-        self.segments().filter(move |segment| segment.name() == name)
+        self.segments()
+            .filter(move |segment| segment.name() == name)
     }
 
     /// MSH.
     pub(crate) fn header(self) -> Seg<'m> {
-        Seg { segment: self.message.header(), seen: &self.seen[0] }
+        Seg {
+            segment: self.message.header(),
+            seen: &self.seen[0],
+        }
     }
 
     /// The message itself.
@@ -88,12 +95,31 @@ impl<'m> Reader<'m> {
 
 /// Only delimiters: `^WPN^PH^^` is not blank, `^^^` is.
 fn is_blank(field: Field<'_>) -> bool {
-    field.raw().bytes().all(|byte| byte.is_ascii_punctuation() || byte == b' ')
+    field
+        .raw()
+        .bytes()
+        .all(|byte| byte.is_ascii_punctuation() || byte == b' ')
 }
 
 /// Segments whose first field only counts them.
 fn has_set_id(name: &str) -> bool {
-    matches!(name, "PID" | "NK1" | "PV1" | "DB1" | "OBX" | "AL1" | "IN1" | "IAM" | "OBR" | "SPM" | "TQ1" | "NTE" | "DG1" | "EVN")
+    matches!(
+        name,
+        "PID"
+            | "NK1"
+            | "PV1"
+            | "DB1"
+            | "OBX"
+            | "AL1"
+            | "IN1"
+            | "IAM"
+            | "OBR"
+            | "SPM"
+            | "TQ1"
+            | "NTE"
+            | "DG1"
+            | "EVN"
+    )
 }
 
 impl<'m> Seg<'m> {

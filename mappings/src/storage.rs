@@ -57,25 +57,45 @@ impl StoragePath {
             _ => None,
         };
         // The time is the only long number near the end; behind it stands the department, if any.
-        let is_time = |part: &str| (14..=17).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        let is_time = |part: &str| {
+            (14..=17).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+        };
         let time_at = (parts.len() - 3..parts.len() - 1).find(|&at| is_time(parts[at]))?;
         if time_at < 4 {
             return None;
         }
         let care_date = parts[1];
         let has_date = care_date.len() == 8 && care_date.bytes().all(|byte| byte.is_ascii_digit());
-        let department = parts[time_at + 1..parts.len() - 1].first().copied().unwrap_or_default();
+        let department = parts[time_at + 1..parts.len() - 1]
+            .first()
+            .copied()
+            .unwrap_or_default();
         let time = parts[time_at];
-        let filled = time.bytes().chain(*b"000").take(17).fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        let filled = time
+            .bytes()
+            .chain(*b"000")
+            .take(17)
+            .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
         Some(Self {
             patient: parts[0].to_owned(),
-            care_date: if has_date { care_date.to_owned() } else { String::new() },
+            care_date: if has_date {
+                care_date.to_owned()
+            } else {
+                String::new()
+            },
             data_type: parts[2..time_at - 1].join("_"),
             order: parts[time_at - 1].to_owned(),
             order_in_key: filled,
-            department: if department == "-" { String::new() } else { department.to_owned() },
+            department: if department == "-" {
+                String::new()
+            } else {
+                department.to_owned()
+            },
             flag,
-            is_unexpected: parts.len() != 7 || time.len() != 17 || flag.is_none() || !(has_date || care_date == "-"),
+            is_unexpected: parts.len() != 7
+                || time.len() != 17
+                || flag.is_none()
+                || !(has_date || care_date == "-"),
         })
     }
 
@@ -94,9 +114,18 @@ mod tests {
         let path = "std/000/012/0000123456/20250110/ADT-22/0000123456_20250110_ADT-22_000000000010001_20250110101500000_01_1";
         let read = StoragePath::parse(path).unwrap();
         assert_eq!(read.patient, "0000123456");
-        assert_eq!((read.care_date.as_str(), read.data_type.as_str()), ("20250110", "ADT-22"));
-        assert_eq!((read.order.as_str(), read.order_in_key), ("000000000010001", 20_250_110_101_500_000));
-        assert_eq!((read.department.as_str(), read.flag), ("01", Some(Flag::Current)));
+        assert_eq!(
+            (read.care_date.as_str(), read.data_type.as_str()),
+            ("20250110", "ADT-22")
+        );
+        assert_eq!(
+            (read.order.as_str(), read.order_in_key),
+            ("000000000010001", 20_250_110_101_500_000)
+        );
+        assert_eq!(
+            (read.department.as_str(), read.flag),
+            ("01", Some(Flag::Current))
+        );
         assert!(!read.is_unexpected && !read.has_no_order());
         let list = StoragePath::parse("1_-_PPR-01_999999999999999_20250110120000000_-_0").unwrap();
         assert!(list.has_no_order() && list.care_date.is_empty() && list.department.is_empty());
@@ -108,15 +137,25 @@ mod tests {
         let path = "x/20250111/L-OBS^OBS^99ZL01/0000123456_20250111_L_A^OBS^99ZL01_000000020250111_202501120001000_1/main_document.hl7";
         let read = StoragePath::parse(path).unwrap();
         assert_eq!(read.data_type, "L_A^OBS^99ZL01");
-        assert_eq!((read.order.as_str(), read.order_in_key), ("000000020250111", 20_250_112_000_100_000));
+        assert_eq!(
+            (read.order.as_str(), read.order_in_key),
+            ("000000020250111", 20_250_112_000_100_000)
+        );
         assert!(read.is_unexpected);
-        let decomposed = StoragePath::parse("1_20250101_^カ\u{3099}^^18842-5_1_20250101000000000_-_1").unwrap();
+        let decomposed =
+            StoragePath::parse("1_20250101_^カ\u{3099}^^18842-5_1_20250101000000000_-_1").unwrap();
         assert_eq!(decomposed.data_type, "^ガ^^18842-5");
     }
 
     #[test]
     fn other_paths_are_none_of_ours() {
-        for path in ["", "a/b.hl7", "1_2_3_4_5_6_7", "______", "1_20250101_X_20250101000000000_1"] {
+        for path in [
+            "",
+            "a/b.hl7",
+            "1_2_3_4_5_6_7",
+            "______",
+            "1_20250101_X_20250101000000000_1",
+        ] {
             assert!(StoragePath::parse(path).is_none(), "{path}");
         }
     }

@@ -1,12 +1,10 @@
 //! HL7 v2.5 as JAHIS and SS-MIX2 use it (reference: SS-MIX2 Ver.1.2i, JAHIS データ交換規約), to FHIR.
 //!
-//! Decode, split, find the patient, then one reader per family of messages: [`adt`] (stays, people,
-//! allergies), [`problems`], `orders`, `results`. Types without a reader keep the patient's snapshot and are
+//! Decode, split, find the patient, then one reader per family of messages: `adt` (stays, people,
+//! allergies), `problems`, `orders`, `results`. Types without a reader keep the patient's snapshot and are
 //! reported unread.
 
-use renkei_core::{
-    Code, Draft, Finding, MapError, Mapper, MapperId, Message, Severity,
-};
+use renkei_core::{Code, Draft, Finding, MapError, Mapper, MapperId, Message, Severity};
 use renkei_hl7v2::charset::{Decoded, FindingKind};
 use renkei_hl7v2::tokenize;
 
@@ -15,8 +13,16 @@ use crate::context::Context;
 use crate::reader::{Reader, trimmed};
 use crate::storage::StoragePath;
 
+mod adt;
+mod allergies;
+mod coverage;
+mod encounter;
+mod measurements;
 mod name;
 mod patient;
+mod problems;
+mod restricted;
+mod tables;
 
 /// Grows when the output of these mappings changes.
 const VERSION: u32 = 1;
@@ -45,7 +51,11 @@ impl Hl7v2 {
             Feed::Stream => "hl7v2",
             Feed::Storage => "ssmix2",
         };
-        let id = MapperId { name, version: VERSION, config: options.hash() };
+        let id = MapperId {
+            name,
+            version: VERSION,
+            config: options.hash(),
+        };
         Self { options, feed, id }
     }
 }
@@ -59,7 +69,10 @@ impl Mapper for Hl7v2 {
         let decoded = renkei_hl7v2::decode(&message.body);
         let parts = renkei_hl7v2::split_messages(&decoded.text);
         let Some((first, others)) = parts.split_first() else {
-            return Err(MapError { code: Code::HL7_NO_MSH, at: "MSH".to_owned() });
+            return Err(MapError {
+                code: Code::HL7_NO_MSH,
+                at: "MSH".to_owned(),
+            });
         };
         let mut draft = self.map_one(message, &decoded, first)?;
         for (part, number) in others.iter().zip(2..) {
@@ -71,7 +84,12 @@ impl Mapper for Hl7v2 {
 }
 
 impl Hl7v2 {
-    fn map_one(&self, message: &Message, decoded: &Decoded<'_>, text: &str) -> Result<Draft, MapError> {
+    fn map_one(
+        &self,
+        message: &Message,
+        decoded: &Decoded<'_>,
+        text: &str,
+    ) -> Result<Draft, MapError> {
         let parsed = tokenize::Message::parse(text).map_err(|error| MapError {
             code: Code::HL7_NO_MSH,
             at: error.location().to_string(),
@@ -101,7 +119,12 @@ impl Hl7v2 {
         if self.feed == Feed::Stream {
             return;
         }
-        if context.storage.as_ref().is_none_or(|path| path.is_unexpected) && message.meta.path.is_some() {
+        if context
+            .storage
+            .as_ref()
+            .is_none_or(|path| path.is_unexpected)
+            && message.meta.path.is_some()
+        {
             context.note(Code::MAP_PATH_UNEXPECTED, "path");
         }
         let from_path = context.storage.as_ref().map(|path| path.data_type.clone());
@@ -150,12 +173,16 @@ fn types_of(data_type: &str) -> Option<(&'static str, &'static [&'static str])> 
 
 fn read_by_type<'m>(reader: Reader<'m>, context: &mut Context<'m>) {
     match context.kind.as_str() {
-        _ => {
-            patient::read(reader, context, patient::Telling::Snapshot);
-            let unread = Finding::new(Code::HL7_UNKNOWN_TYPE, Severity::Info, "MSH-9");
-            context.find(unread);
-        }
+        "ADT" => adt::read(reader, context),
+        "PPR" => problems::read(reader, context),
+        _ => unknown_type(reader, context),
     }
+}
+
+/// A type without a reader: the patient is kept, the rest is reported unread.
+fn unknown_type<'m>(reader: Reader<'m>, context: &mut Context<'m>) {
+    patient::read(reader, context, patient::Telling::Snapshot);
+    context.note(Code::HL7_UNKNOWN_TYPE, "MSH-9");
 }
 
 /// Sets the patient number from PID-3, else from the storage path; false when there is none.
@@ -163,13 +190,20 @@ fn read_patient_number(context: &mut Context<'_>, reader: Reader<'_>) -> bool {
     let sent = reader.first("PID").map(|pid| {
         let field = pid.field(3);
         let is_patient_number = |id: &renkei_hl7v2::Repetition<'_>| id.component(5).raw() == "PI";
-        let chosen = field.repetitions().find(is_patient_number).unwrap_or(field.repetition(1));
+        let chosen = field
+            .repetitions()
+            .find(is_patient_number)
+            .unwrap_or(field.repetition(1));
         trimmed(chosen.text()).into_owned()
     });
     let mut number = sent.unwrap_or_default();
     let in_path = context.storage.as_ref().map(|path| path.patient.clone());
     if number.is_empty() {
-        let severity = if in_path.is_some() { Severity::Warning } else { Severity::Error };
+        let severity = if in_path.is_some() {
+            Severity::Warning
+        } else {
+            Severity::Error
+        };
         context.find(Finding::new(Code::MAP_NO_PATIENT, severity, "PID-3"));
         number = in_path.unwrap_or_default();
     } else if let Some(path) = in_path.filter(|path| *path != number) {
@@ -190,21 +224,31 @@ fn read_patient_number(context: &mut Context<'_>, reader: Reader<'_>) -> bool {
 }
 
 /// Reports what was odd about the bytes; a name of the patient that cannot be read parks the message.
-fn report_charset(context: &mut Context<'_>, reader: Reader<'_>, decoded: &Decoded<'_>, text: &str) {
+fn report_charset(
+    context: &mut Context<'_>,
+    reader: Reader<'_>,
+    decoded: &Decoded<'_>,
+    text: &str,
+) {
     for (kind, offset) in decoded.findings_in(text) {
         let code = match kind {
             FindingKind::RomanReturn | FindingKind::RedundantEscape => continue,
-            FindingKind::DeclaredOtherwise | FindingKind::Undeclared => Code::CHARSET_MISMATCH,
+            FindingKind::DeclaredOtherwise
+            | FindingKind::Undeclared
+            | FindingKind::ByteOrderMark => Code::CHARSET_MISMATCH,
             FindingKind::YenSignDelimiter => Code::HL7_ENCODING_CHARACTERS,
             FindingKind::HalfWidthKana => Code::CHARSET_HALF_KANA,
             FindingKind::VendorCharacter => Code::CHARSET_VENDOR_CHARACTER,
             FindingKind::UnterminatedKanji => Code::CHARSET_UNTERMINATED,
-            FindingKind::UnsupportedSet | FindingKind::Malformed | FindingKind::Lost => Code::CHARSET_UNDECODABLE,
+            FindingKind::UnsupportedSet | FindingKind::Malformed | FindingKind::Lost => {
+                Code::CHARSET_UNDECODABLE
+            }
             FindingKind::PrivateUse | FindingKind::SubstituteMark => Code::CHARSET_GAIJI,
         };
         let place = reader.message().locate(offset);
         let at = place.map_or_else(|| "MSH".to_owned(), |place| place.to_string());
-        let is_name = place.is_some_and(|place| place.segment.as_str() == "PID" && place.field == 5);
+        let is_name =
+            place.is_some_and(|place| place.segment.as_str() == "PID" && place.field == 5);
         let is_unreadable = kind.is_possible_gaiji() && kind != FindingKind::SubstituteMark;
         if is_name && is_unreadable {
             context.draft.hold = Some(Code::CHARSET_GAIJI_IN_NAME);
@@ -217,11 +261,18 @@ fn report_charset(context: &mut Context<'_>, reader: Reader<'_>, decoded: &Decod
 /// Adds the draft of a further message in the same bytes. One input speaks about one patient; a message
 /// about another one is refused with a finding.
 fn join(draft: &mut Draft, next: Draft, number: usize) {
-    let subject = |draft: &Draft| draft.subject.as_ref().map(|subject| subject.local_id.clone());
+    let subject = |draft: &Draft| {
+        draft
+            .subject
+            .as_ref()
+            .map(|subject| subject.local_id.clone())
+    };
     if subject(draft) != subject(&next) {
         let at = format!("MSH[{number}]-9");
         let text = "several messages about different patients in one input; only those about the first were read";
-        draft.findings.push(Finding::new(Code::MAP_PATIENT_MISMATCH, Severity::Error, at).saying(text));
+        draft
+            .findings
+            .push(Finding::new(Code::MAP_PATIENT_MISMATCH, Severity::Error, at).saying(text));
         return;
     }
     draft.resources.extend(next.resources);

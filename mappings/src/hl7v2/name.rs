@@ -67,7 +67,10 @@ pub(crate) fn xpn(sent: Repetition<'_>) -> Option<Name<'_>> {
         && let Some((first, rest)) = family.split_once(' ')
     {
         is_unusual = true;
-        (family, given) = (Cow::Owned(first.to_owned()), Cow::Owned(rest.trim().to_owned()));
+        (family, given) = (
+            Cow::Owned(first.to_owned()),
+            Cow::Owned(rest.trim().to_owned()),
+        );
     }
     if family.is_empty() && given.is_empty() {
         return None;
@@ -88,7 +91,12 @@ pub(crate) fn xpn(sent: Repetition<'_>) -> Option<Name<'_>> {
     if representation == Representation::Phonetic {
         (family, given) = (widened(family), widened(given));
     }
-    Some(Name { family, given, representation, is_unusual })
+    Some(Name {
+        family,
+        given,
+        representation,
+        is_unusual,
+    })
 }
 
 fn by_script(family: &str, given: &str) -> Representation {

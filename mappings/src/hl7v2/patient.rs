@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use renkei_core::{Authority, Carry, Code, Facts, LocalId, Subject};
 use renkei_fhir::emit::{
-    Address, CodeableConcept, ContactPoint, Extension, ExtensionValue, HumanName, Identifier, Meta, Patient,
-    PatientContact, Reference, Text,
+    Address, CodeableConcept, ContactPoint, Extension, ExtensionValue, HumanName, Identifier, Meta,
+    Patient, PatientContact, Reference, Text,
 };
+use renkei_fhir::jp_core::{identifier, profile};
 use renkei_hl7v2::{Field, Repetition, kana};
 use unicode_normalization::UnicodeNormalization;
 
@@ -14,7 +15,6 @@ use super::name::{self, Representation};
 use crate::context::{Context, without_wide_space};
 use crate::moment::Precision;
 use crate::reader::{Reader, Seg, trimmed};
-use crate::systems;
 
 /// What kind of message tells about the patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,11 @@ pub(crate) fn read<'m>(reader: Reader<'m>, context: &mut Context<'m>, telling: T
         return;
     };
     let mut facts = Facts::default();
-    let (names, telecom, address) = (names(pid, context, &mut facts), telecom(pid, &mut facts), address(pid, &mut facts));
+    let (names, telecom, address) = (
+        names(pid, context, &mut facts),
+        telecom(pid, &mut facts),
+        address(pid, &mut facts),
+    );
     let gender = gender(pid, context);
     gender.clone_into(&mut facts.sex);
     let birth_date = birth_date(pid, context);
@@ -46,10 +50,10 @@ pub(crate) fn read<'m>(reader: Reader<'m>, context: &mut Context<'m>, telling: T
     let key = context.patient_key().clone();
     let patient = Patient {
         id: key.logical_id().into(),
-        meta: Meta::of_profile(systems::profile!("JP_Patient")),
+        meta: Meta::of_profile(profile::PATIENT),
         extension: disabilities(reader),
         identifier: vec![Identifier::new(
-            systems::local_patient_number(&context.options.facility),
+            identifier::patient(context.options.facility.as_str()),
             context.local_id.clone(),
         )],
         active: Some(true),
@@ -64,7 +68,11 @@ pub(crate) fn read<'m>(reader: Reader<'m>, context: &mut Context<'m>, telling: T
     };
     let body = patient.to_json();
     let entry = context.record(key, body);
-    let authority = if telling == Telling::Snapshot { Authority::Snapshot } else { Authority::Primary };
+    let authority = if telling == Telling::Snapshot {
+        Authority::Snapshot
+    } else {
+        Authority::Primary
+    };
     entry.authority = authority;
     if telling != Telling::Whole {
         entry.carry = Carry::Merge { clear: nulls(pid) };
@@ -83,7 +91,12 @@ fn set_subject(context: &mut Context<'_>, facts: Facts, authority: Authority) {
 
 /// The elements the sender deletes with `""`.
 fn nulls(pid: Seg<'_>) -> Vec<String> {
-    let elements = [(5, "name"), (7, "birthDate"), (8, "gender"), (11, "address")];
+    let elements = [
+        (5, "name"),
+        (7, "birthDate"),
+        (8, "gender"),
+        (11, "address"),
+    ];
     let mut clear: Vec<String> = elements
         .into_iter()
         .filter(|&(number, _)| pid.field(number).is_null())
@@ -102,7 +115,11 @@ fn names<'m>(pid: Seg<'m>, context: &mut Context<'m>, facts: &mut Facts) -> Vec<
             continue;
         };
         if read.is_unusual {
-            let at = if number == 1 { pid.at(5) } else { format!("{}({number})", pid.at(5)) };
+            let at = if number == 1 {
+                pid.at(5)
+            } else {
+                format!("{}({number})", pid.at(5))
+            };
             context.warn(Code::MAP_NAME_FORM, at);
         }
         match read.representation {
@@ -110,7 +127,9 @@ fn names<'m>(pid: Seg<'m>, context: &mut Context<'m>, facts: &mut Facts) -> Vec<
                 facts.kana = kana::search_key(&format!("{}{}", read.family, read.given));
                 facts.family_kana = name::katakana(&read.family);
             }
-            Representation::Ideographic if facts.kanji.is_empty() => facts.kanji = read.text().into_owned(),
+            Representation::Ideographic if facts.kanji.is_empty() => {
+                facts.kanji = read.text().into_owned()
+            }
             _ => {}
         }
         names.push(read.into_fhir());
@@ -159,7 +178,10 @@ fn telecom<'m>(pid: Seg<'m>, facts: &mut Facts) -> Vec<ContactPoint<'m>> {
 fn telecom_of<'m>(field: Field<'m>, usual: &'static str) -> Vec<ContactPoint<'m>> {
     let mut points = Vec::new();
     for phone in field.repetitions() {
-        let number = [12, 1, 4].into_iter().map(|part| trimmed(phone.component(part).text())).find(|text| !text.is_empty());
+        let number = [12, 1, 4]
+            .into_iter()
+            .map(|part| trimmed(phone.component(part).text()))
+            .find(|text| !text.is_empty());
         let Some(number) = number else {
             continue;
         };
@@ -178,7 +200,12 @@ fn telecom_of<'m>(field: Field<'m>, usual: &'static str) -> Vec<ContactPoint<'m>
             "" => usual,
             _ => "",
         };
-        points.push(ContactPoint { system: system.into(), value: number, r#use: r#use.into(), ..ContactPoint::default() });
+        points.push(ContactPoint {
+            system: system.into(),
+            value: number,
+            r#use: r#use.into(),
+            ..ContactPoint::default()
+        });
     }
     points
 }
@@ -214,7 +241,13 @@ pub(super) fn address_of(sent: Repetition<'_>) -> Option<Address<'_>> {
         japan if japan == "JPN" => "JP".into(),
         other => other,
     };
-    Some(Address { r#use: r#use.into(), text, postal_code, country, ..Address::default() })
+    Some(Address {
+        r#use: r#use.into(),
+        text,
+        postal_code,
+        country,
+        ..Address::default()
+    })
 }
 
 /// Seven digits of postal code and the 番地, `1660004|99-1-2`; `None` when either is missing.
@@ -224,10 +257,14 @@ fn address_key(postal_code: &str, text: &str) -> Option<String> {
     let mut rest = &text[text.find(|letter: char| letter.is_ascii_digit())?..];
     let mut numbers = Vec::new();
     loop {
-        let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+        let end = rest
+            .find(|letter: char| !letter.is_ascii_digit())
+            .unwrap_or(rest.len());
         numbers.push(rest[..end].trim_start_matches('0'));
         rest = &rest[end..];
-        let links = ["丁目", "番地", "番", "号", "の", "ノ", "-", "ー", "\u{2010}", "\u{2212}", "\u{2015}"];
+        let links = [
+            "丁目", "番地", "番", "号", "の", "ノ", "-", "ー", "\u{2010}", "\u{2212}", "\u{2015}",
+        ];
         while let Some(after) = links.iter().find_map(|link| rest.strip_prefix(link)) {
             rest = after;
         }
@@ -263,14 +300,24 @@ fn contacts<'m>(reader: Reader<'m>, context: &mut Context<'m>) -> Vec<PatientCon
         let relationship = context.concept(nk1, 3);
         let contact = PatientContact {
             relationship: vec![relationship],
-            name: names.into_iter().next().map(name::Name::into_fhir).unwrap_or_default(),
+            name: names
+                .into_iter()
+                .next()
+                .map(name::Name::into_fhir)
+                .unwrap_or_default(),
             telecom,
             address: address_of(nk1.field(4).repetition(1)).unwrap_or_default(),
-            organization: Reference { display: organization, ..Reference::default() },
+            organization: Reference {
+                display: organization,
+                ..Reference::default()
+            },
             ..PatientContact::default()
         };
         use renkei_fhir::emit::Element as _;
-        let says_who = !(contact.name.is_absent() && contact.telecom.is_absent() && contact.address.is_absent() && contact.organization.is_absent());
+        let says_who = !(contact.name.is_absent()
+            && contact.telecom.is_absent()
+            && contact.address.is_absent()
+            && contact.organization.is_absent());
         if says_who {
             contacts.push(contact);
         } else {
@@ -282,7 +329,9 @@ fn contacts<'m>(reader: Reader<'m>, context: &mut Context<'m>) -> Vec<PatientCon
 }
 
 fn managing_organization(context: &Context<'_>) -> Reference<'static> {
-    let system = "http://jpfhir.jp/fhir/core/IdSystem/insurance-medical-institution-no";
-    let number = Identifier::new(system, context.options.facility.as_str().to_owned());
+    let number = Identifier::new(
+        identifier::MEDICAL_INSTITUTION,
+        context.options.facility.as_str().to_owned(),
+    );
     Reference::to_identified("Organization", number, Text::default())
 }
