@@ -100,18 +100,10 @@ element! {
     /// Amount per intake and per time.
     DoseAndRate {
         r#type: CodeableConcept<'a>,
-        #[serde(flatten)]
-        dose: Option<Dose<'a>>,
+        /// JP Core allows only the quantity of `dose[x]`, in MERIT-9 units.
+        dose_quantity: Quantity<'a>,
         #[serde(flatten)]
         rate: Option<Rate<'a>>,
-    }
-}
-
-choice! {
-    /// `doseAndRate.dose[x]`.
-    Dose {
-        "doseQuantity" => Quantity(Quantity<'a>),
-        "doseRange" => Range(Box<Range<'a>>),
     }
 }
 

@@ -80,8 +80,8 @@ fn condition() -> Condition<'static> {
         severity: concept(),
         code: CodeableConcept {
             extension: vec![
-                modifier(extension::DISEASE_PREFIX, "4012", "急性"),
-                modifier(extension::DISEASE_POSTFIX, "8002", "の疑い"),
+                modifier(extension::DISEASE_PREFIX, "1051", "急性"),
+                modifier(extension::DISEASE_POSTFIX, "5395", "の疑い"),
             ],
             coding: vec![
                 Coding::new(system::DISEASE_KEY, "20054174", "胃炎"),
@@ -257,7 +257,7 @@ fn dosage() -> Dosage<'static> {
         },
         dose_and_rate: vec![DoseAndRate {
             r#type: coded(system::STRENGTH_TYPE, "1", "製剤量"),
-            dose: Some(Dose::Quantity(tablets("1"))),
+            dose_quantity: tablets("1"),
             rate: Some(Rate::Ratio(Box::new(ratio()))),
         }],
         max_dose_per_period: ratio(),
@@ -268,8 +268,7 @@ fn dosage() -> Dosage<'static> {
 /// The other forms of the choices within a dosage.
 fn dosage_by_range() -> Dosage<'static> {
     let hour = |value: u32| Quantity::in_ucum(value.into(), "時", "h");
-    let dose_and_rate = |dose, rate| DoseAndRate {
-        dose,
+    let at_rate = |rate| DoseAndRate {
         rate: Some(rate),
         ..DoseAndRate::default()
     };
@@ -287,14 +286,12 @@ fn dosage_by_range() -> Dosage<'static> {
             ..Timing::default()
         },
         dose_and_rate: vec![
-            dose_and_rate(
-                Some(Dose::Range(Box::new(range()))),
-                Rate::Range(Box::new(hours)),
-            ),
-            dose_and_rate(
-                None,
-                Rate::Quantity(Quantity::in_ucum(number("40.0"), "mL/h", "mL/h")),
-            ),
+            at_rate(Rate::Range(Box::new(hours))),
+            at_rate(Rate::Quantity(Quantity::in_ucum(
+                number("40.0"),
+                "mL/h",
+                "mL/h",
+            ))),
         ],
         ..Dosage::default()
     }

@@ -18,7 +18,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
     let member = parts::patient_without_extras().to_json().unwrap();
     let bundle = Bundle {
         id: "bundle-1".into(),
-        meta: parts::meta("http://example.invalid/StructureDefinition/Collection"),
+        meta: parts::meta("http://hl7.org/fhir/StructureDefinition/Bundle"),
         identifier: parts::identifier(),
         r#type: "collection".into(),
         timestamp: "2025-01-31T11:00:00+09:00".into(),
