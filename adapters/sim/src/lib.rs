@@ -9,6 +9,7 @@ mod dialect;
 mod doors;
 mod feed;
 mod gate;
+pub mod hospital;
 mod http;
 pub mod mcs;
 mod refusal;

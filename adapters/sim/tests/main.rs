@@ -1,9 +1,12 @@
 //! The simulators held to `CONTRACT.md` over real sockets: one test per rule.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 #[path = "peers/faults.rs"]
 mod faults;
 #[path = "peers/harness.rs"]
 mod harness;
+#[path = "peers/hospital.rs"]
+mod hospital;
 #[path = "peers/mcs.rs"]
 mod mcs;
 #[path = "peers/mcs_reads.rs"]
