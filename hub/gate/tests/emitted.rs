@@ -1,4 +1,8 @@
 //! Everything renkei emits survives the second opinion.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot prepare its input should stop"
+)]
 
 mod samples;
 

@@ -1,4 +1,8 @@
 //! The `renkei-gate` program on files of resources.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot prepare its input should stop"
+)]
 
 use std::process::Command;
 
