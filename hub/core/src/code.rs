@@ -67,6 +67,7 @@ codes! {
     MAP_ROW_INCOMPLETE = "RNK-MAP-021", "a row without a value was recorded without one";
     MAP_PATH_UNEXPECTED = "RNK-MAP-022", "a storage path of an unexpected form";
     MAP_IDENTIFIER_MISSING = "RNK-MAP-023", "an order without an order number; its place in the message was used";
+    MAP_ATTACHMENT = "RNK-MAP-024", "bytes inside a result were left in the message; its row was recorded without them";
     // DOC: documents
     DOC_UNKNOWN_KIND = "RNK-DOC-001", "a document of an unknown kind was kept as another document";
     DOC_NO_SIDECAR = "RNK-DOC-002", "a document without its row in the sidecar file";

@@ -9,6 +9,7 @@ use renkei_hl7v2::charset::{Decoded, FindingKind};
 use renkei_hl7v2::tokenize;
 
 use crate::Options;
+use crate::document;
 use crate::context::Context;
 use crate::reader::{Reader, trimmed};
 use crate::storage::StoragePath;
@@ -19,10 +20,13 @@ mod coverage;
 mod encounter;
 mod measurements;
 mod name;
+mod orders;
 mod patient;
 mod problems;
 mod restricted;
+mod results;
 mod tables;
+mod vitals;
 
 /// Grows when the output of these mappings changes.
 const VERSION: u32 = 1;
@@ -66,6 +70,9 @@ impl Mapper for Hl7v2 {
     }
 
     fn map(&self, message: &Message) -> Result<Draft, MapError> {
+        if self.feed == Feed::Storage && document::is_document(&message.body) {
+            return Ok(document::read(&self.options, message));
+        }
         let decoded = renkei_hl7v2::decode(&message.body);
         let parts = renkei_hl7v2::split_messages(&decoded.text);
         let Some((first, others)) = parts.split_first() else {
@@ -175,6 +182,14 @@ fn read_by_type<'m>(reader: Reader<'m>, context: &mut Context<'m>) {
     match context.kind.as_str() {
         "ADT" => adt::read(reader, context),
         "PPR" => problems::read(reader, context),
+        "RDE" => {
+            patient::read(reader, context, patient::Telling::Snapshot);
+            orders::read(reader, context);
+        }
+        "OUL" | "ORU" => {
+            patient::read(reader, context, patient::Telling::Snapshot);
+            results::read(reader, context);
+        }
         _ => unknown_type(reader, context),
     }
 }
