@@ -21,6 +21,8 @@ use memchr::{memchr, memchr_iter, memchr2};
 
 pub use findings::{CharsetFinding, FindingKind};
 
+use crate::location::Location;
+use crate::tokenize::Message;
 use findings::Hits;
 use iso2022jp::Shape;
 
@@ -35,6 +37,19 @@ pub enum Charset {
     Utf8,
     /// Windows-31J; never legal in HL7, often sent.
     Cp932,
+}
+
+impl Charset {
+    /// A stable name for reports and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ascii => "ascii",
+            Self::Iso2022Jp => "iso-2022-jp",
+            Self::Utf8 => "utf-8",
+            Self::Cp932 => "cp932",
+        }
+    }
 }
 
 /// What MSH-18 says, after removing spaces and case.
@@ -79,6 +94,16 @@ impl Decoded<'_> {
             (offset < part.len()).then_some((finding.kind, offset))
         })
     }
+
+    /// The findings of one message with their places. `message` must have been parsed from
+    /// [`Self::text`] or a slice of it.
+    pub fn located<'s>(
+        &'s self,
+        message: &'s Message<'s>,
+    ) -> impl Iterator<Item = (FindingKind, Location)> + 's {
+        self.findings_in(message.text())
+            .filter_map(|(kind, offset)| Some((kind, message.locate(offset)?)))
+    }
 }
 
 /// Decodes a message or a file of messages. Never fails: undecodable bytes become U+FFFD and a
@@ -91,21 +116,27 @@ pub fn decode(raw: &[u8]) -> Decoded<'_> {
     let body = strip_framing(raw);
     let mut hits = Hits::default();
     let (charset, text) = decode_body(body, &mut hits);
+    if has_byte_order_mark(raw) {
+        hits.push(FindingKind::ByteOrderMark, 0);
+    }
     let declaration = Declaration::find(&text);
-    if let Some(kind) = mismatch(charset, declaration.value) {
-        hits.push(kind, declaration.offset);
+    if let Some(declaration) = &declaration {
+        if let Some(kind) = mismatch(charset, declaration.value) {
+            hits.push(kind, declaration.offset);
+        }
+        if declaration.yen_escape {
+            hits.push(
+                FindingKind::YenSignDelimiter,
+                declaration.offset_of_encoding_characters,
+            );
+        }
     }
-    if declaration.yen_escape {
-        hits.push(
-            FindingKind::YenSignDelimiter,
-            declaration.offset_of_encoding_characters,
-        );
-    }
+    let declared = declaration.and_then(|declaration| declaration.value);
     let findings = hits.into_findings(&text);
     Decoded {
         text,
         charset,
-        declared: declaration.value,
+        declared,
         findings,
     }
 }
@@ -134,6 +165,12 @@ pub fn strip_framing(raw: &[u8]) -> &[u8] {
         body = rest;
     }
     body
+}
+
+fn has_byte_order_mark(raw: &[u8]) -> bool {
+    raw.strip_prefix(b"\x0b")
+        .unwrap_or(raw)
+        .starts_with(b"\xEF\xBB\xBF")
 }
 
 fn decode_body<'a>(body: &'a [u8], hits: &mut Hits) -> (Charset, Cow<'a, str>) {
@@ -271,24 +308,18 @@ struct Declaration {
 }
 
 impl Declaration {
-    fn find(text: &str) -> Self {
-        let nothing = Self {
-            value: None,
-            offset: 0,
-            yen_escape: false,
-            offset_of_encoding_characters: 0,
-        };
+    fn find(text: &str) -> Option<Self> {
         // MSH is the first line, or the third behind FHS and BHS.
         let mut start = 0;
         for line in text.split(['\r', '\n']).take(16) {
             if let Some(rest) = line.strip_prefix("MSH")
                 && let Some(separator) = rest.chars().next().filter(char::is_ascii_punctuation)
             {
-                return Self::read(start + 4, &rest[1..], separator);
+                return Some(Self::read(start + 4, &rest[1..], separator));
             }
             start += line.len() + 1;
         }
-        nothing
+        None
     }
 
     /// `fields` starts at MSH-2, `start` is its offset in the text.

@@ -7,6 +7,21 @@
 //! Called by the mappings (read), by the MLLP and SS-MIX2 adapters ([`peek::peek`], [`build::ack`])
 //! and by the simulators ([`build`]). Nothing here does I/O, reads a clock or logs; nothing panics
 //! on any input; error and finding texts never contain data of the message.
+//!
+//! ```
+//! use renkei_hl7v2::{Message, datatypes::Xpn, decode, split_messages};
+//!
+//! let raw = b"MSH|^~\\&|SIM||||||ADT^A08|1|P|2.5||||||~ISO IR87\rPID|1||77||\x1b$B;3K\\\x1b(B^\x1b$B5~;R\x1b(B\r";
+//! let decoded = decode(raw);
+//! for text in split_messages(&decoded.text) {
+//!     let message = Message::parse(text)?;
+//!     let pid = message.first("PID").expect("this one has a PID");
+//!     assert_eq!(Xpn::new(pid.field(5).repetition(1)).text(), "山本 京子");
+//!     assert_eq!(pid.at(5).to_string(), "PID-5");
+//!     assert_eq!(decoded.located(&message).count(), 0);
+//! }
+//! # Ok::<(), renkei_hl7v2::ParseError>(())
+//! ```
 
 pub mod ack;
 pub mod batch;

@@ -1,3 +1,5 @@
+//! See `../entry.rs`.
+
 #![no_main]
 
 #[path = "../entry.rs"]

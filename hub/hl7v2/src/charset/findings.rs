@@ -8,6 +8,10 @@ use crate::tokenize::Message;
 /// Most findings kept for one text; beyond it the text is hopeless and the first ones say so.
 const MOST_FINDINGS: usize = 1000;
 
+/// Most hits of one kind collected before they are thinned out to findings: a frame full of
+/// half-width kana must not cost more memory than its text.
+const MOST_HITS_PER_KIND: u32 = 10_000;
+
 /// A kind of oddity in the bytes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FindingKind {
@@ -15,6 +19,8 @@ pub enum FindingKind {
     DeclaredOtherwise,
     /// MSH-18 is empty, which means ASCII, and the bytes are not ASCII.
     Undeclared,
+    /// A UTF-8 byte order mark stood before the message; removed.
+    ByteOrderMark,
     /// MSH-2 holds `¥` (U+00A5) where a backslash was meant; it is taken as the escape character.
     YenSignDelimiter,
     /// Returns to JIS X 0201 Roman (`ESC ( J`) instead of ASCII; read as ASCII. Harmless.
@@ -62,6 +68,7 @@ impl FindingKind {
         match self {
             Self::DeclaredOtherwise => "charset-declared-otherwise",
             Self::Undeclared => "charset-undeclared",
+            Self::ByteOrderMark => "byte-order-mark",
             Self::YenSignDelimiter => "yen-sign-delimiter",
             Self::RomanReturn => "roman-return",
             Self::RedundantEscape => "redundant-escape",
@@ -96,7 +103,7 @@ pub struct CharsetFinding {
 
 impl CharsetFinding {
     /// The segment and field of this finding, when `message` was parsed from the whole text.
-    /// For a part of it, use [`super::Decoded::findings_in`] and [`Message::locate`].
+    /// For a part of it, use [`super::Decoded::located`].
     #[must_use]
     pub fn locate(&self, message: &Message<'_>) -> Option<Location> {
         message.locate(self.offset)
@@ -105,12 +112,32 @@ impl CharsetFinding {
 
 /// Oddities while they are being collected, in any order.
 #[derive(Debug, Default)]
-pub(super) struct Hits(Vec<(usize, FindingKind)>);
+pub(super) struct Hits {
+    hits: Vec<(usize, FindingKind)>,
+    counts: Vec<(FindingKind, u32)>,
+}
 
 impl Hits {
     /// Notes one oddity at a byte offset of the text being built.
     pub(super) fn push(&mut self, kind: FindingKind, offset: usize) {
-        self.0.push((offset, kind));
+        let count = match self.counts.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, count)) => {
+                *count = count.saturating_add(1);
+                *count
+            }
+            None => {
+                self.counts.push((kind, 1));
+                1
+            }
+        };
+        let most = if kind.is_once_per_text() {
+            1
+        } else {
+            MOST_HITS_PER_KIND
+        };
+        if count <= most {
+            self.hits.push((offset, kind));
+        }
     }
 
     /// Finds the marks of lost and user-defined characters in decoded text.
@@ -143,10 +170,10 @@ impl Hits {
 
     /// Sorts, keeps one per kind and field, and counts lines.
     pub(super) fn into_findings(mut self, text: &str) -> Vec<CharsetFinding> {
-        if self.0.is_empty() {
+        if self.hits.is_empty() {
             return Vec::new();
         }
-        self.0.sort_unstable();
+        self.hits.sort_unstable();
         let bytes = text.as_bytes();
         let separator = match bytes {
             [b'M', b'S', b'H', separator, ..] if separator.is_ascii_punctuation() => *separator,
@@ -155,18 +182,17 @@ impl Hits {
         let mut findings = Vec::new();
         let mut seen: Vec<(FindingKind, u64)> = Vec::new();
         let (mut position, mut line, mut field) = (0, Lines::default(), 0_u64);
-        for (offset, kind) in self.0 {
+        for (offset, kind) in self.hits {
             let end = offset.min(bytes.len());
             for &byte in &bytes[position..end] {
                 line.step(byte);
                 field += u64::from(byte == separator || byte == b'\r' || byte == b'\n');
             }
             position = end;
-            let place = if kind.is_once_per_text() { 0 } else { field };
             match seen.iter_mut().find(|(known, _)| *known == kind) {
-                Some((_, last)) if *last == place => continue,
-                Some((_, last)) => *last = place,
-                None => seen.push((kind, place)),
+                Some((_, last)) if *last == field => continue,
+                Some((_, last)) => *last = field,
+                None => seen.push((kind, field)),
             }
             if findings.len() == MOST_FINDINGS {
                 break;

@@ -256,6 +256,7 @@ fn declarations_are_read_leniently() {
         undeclared.findings.first().map(|f| f.kind),
         Some(FindingKind::Undeclared)
     );
+    assert_eq!(decode("これは HL7 ではない".as_bytes()).findings, []);
     let batch = decode(b"FHS|^~\\&\rBHS|^~\\&\rMSH|^~\\&||||||||||||||||UNICODE UTF-8");
     assert_eq!(batch.declared, Some(Declared::Utf8));
 }
@@ -289,6 +290,17 @@ fn framing_is_stripped() {
     ] {
         assert_eq!(strip_framing(framed), b"MSH|x");
     }
+    for marked in [
+        &b"\xEF\xBB\xBFMSH|^~\\&|"[..],
+        b"\x0b\xEF\xBB\xBFMSH|^~\\&|",
+    ] {
+        let kinds: Vec<_> = decode(marked)
+            .findings
+            .iter()
+            .map(|finding| finding.kind)
+            .collect();
+        assert_eq!(kinds, [FindingKind::ByteOrderMark]);
+    }
     assert_eq!(strip_framing(b"\x1c\r"), b"");
     assert!(matches!(
         decode(b"\x0bMSH|x\r\x1c\r").text,
@@ -309,8 +321,8 @@ fn findings_are_one_per_kind_and_field_and_follow_a_cut() {
     for part in crate::split_messages(&decoded.text) {
         let message = Message::parse(part).expect("parses");
         let places: Vec<_> = decoded
-            .findings_in(part)
-            .filter_map(|(kind, offset)| Some((kind, message.locate(offset)?.to_string())))
+            .located(&message)
+            .map(|(kind, at)| (kind, at.to_string()))
             .collect();
         assert_eq!(
             places,
