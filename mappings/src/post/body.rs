@@ -3,21 +3,9 @@
 use renkei_core::{NoticeKind, Urgency};
 
 use super::clean::clip;
-use super::fit::{Group, Shape};
+use super::fit::{Group, Shape, rank};
 use super::share::{Part, Share, SpeakerShare};
 use super::words;
-
-/// The order in which optional groups go when room is short, first to go first.
-mod drop_rank {
-    pub(super) const SO_WHAT: u8 = 1;
-    pub(super) const PLACE: u8 = 2;
-    pub(super) const COMPARISON: u8 = 3;
-    pub(super) const DOCUMENTS: u8 = 4;
-    pub(super) const PROBLEMS: u8 = 5;
-    pub(super) const LABS: u8 = 6;
-    pub(super) const MEDICATION: u8 = 7;
-    pub(super) const ALLERGIES: u8 = 8;
-}
 
 /// Everything between the corrections and the tail, in reading order.
 pub(super) fn middle(share: &Share, urgency: Urgency) -> Vec<Group> {
@@ -44,7 +32,7 @@ pub(super) fn middle(share: &Share, urgency: Urgency) -> Vec<Group> {
         "病名",
         "病名",
         2,
-        drop_rank::PROBLEMS,
+        rank::PROBLEMS,
     ));
     groups.extend(labs(share));
     groups.extend(documents(share));
@@ -53,7 +41,7 @@ pub(super) fn middle(share: &Share, urgency: Urgency) -> Vec<Group> {
     } else {
         words::so_what(share.kind, share.wide)
     };
-    groups.extend(so_what.map(|line| Group::optional(line.to_owned(), Some(drop_rank::SO_WHAT))));
+    groups.extend(so_what.map(|line| Group::optional(line.to_owned(), Some(rank::SO_WHAT))));
     groups
 }
 
@@ -140,7 +128,7 @@ fn place(share: &Share) -> Option<Group> {
     .into_iter()
     .flatten()
     .collect();
-    (!parts.is_empty()).then(|| Group::optional(parts.join(" "), Some(drop_rank::PLACE)))
+    (!parts.is_empty()).then(|| Group::optional(parts.join(" "), Some(rank::PLACE)))
 }
 
 fn medication(share: &Share) -> Option<Group> {
@@ -162,10 +150,10 @@ fn medication(share: &Share) -> Option<Group> {
         shape: Shape::Lines("・"),
         counter: "剤",
         attached: true,
-        cut_rank: 1,
+        cut_rank: rank::DRUG_LINES,
         ..Group::optional(
             medication_phrase(share, attached)?,
-            Some(drop_rank::MEDICATION),
+            Some(rank::MEDICATION),
         )
     })
 }
@@ -186,8 +174,8 @@ fn comparison(share: &Share) -> Option<Group> {
         word: "前回との比較",
         entries,
         attached: true,
-        cut_rank: 3,
-        ..Group::optional(String::new(), Some(drop_rank::COMPARISON))
+        cut_rank: rank::COMPARISON_NAMES,
+        ..Group::optional(String::new(), Some(rank::COMPARISON))
     })
 }
 
@@ -199,13 +187,13 @@ fn allergies(share: &Share) -> Option<Group> {
             "アレルギー",
             "",
             7,
-            drop_rank::ALLERGIES,
+            rank::ALLERGIES,
         );
     }
     if share.allergies == Part::NotSent && !share.no_allergies && !tells_absence(share) {
         return None;
     }
-    allergy_phrase(share).map(|line| Group::optional(line, Some(drop_rank::ALLERGIES)))
+    allergy_phrase(share).map(|line| Group::optional(line, Some(rank::ALLERGIES)))
 }
 
 /// A list on one line: its names, or how many there are (`counted` is the word then used).
@@ -227,6 +215,7 @@ fn list(
             head: None,
             word,
             entries: names.iter().map(|name| clip(name, 30)).collect(),
+            floor: 1,
             attached: share.has_rows(),
             cut_rank,
             ..Group::optional(String::new(), Some(drop_rank))
@@ -238,7 +227,7 @@ fn labs(share: &Share) -> Option<Group> {
     if let Part::Count(count) = share.labs {
         return Some(Group::optional(
             format!("検査：異常の印{count}件"),
-            Some(drop_rank::LABS),
+            Some(rank::LABS),
         ));
     }
     let rows = share.labs.rows();
@@ -246,9 +235,10 @@ fn labs(share: &Share) -> Option<Group> {
         head: None,
         entries: rows.iter().map(|row| clip(&row.line(), 60)).collect(),
         shape: Shape::Lines("検査："),
+        floor: 1,
         attached: true,
-        cut_rank: 4,
-        ..Group::optional(String::new(), Some(drop_rank::LABS))
+        cut_rank: rank::LAB_LINES,
+        ..Group::optional(String::new(), Some(rank::LABS))
     })
 }
 
@@ -268,9 +258,10 @@ fn documents(share: &Share) -> Option<Group> {
     (!entries.is_empty()).then(|| Group {
         head: None,
         word: "文書",
+        floor: 1,
         attached: share.has_rows(),
         entries,
-        cut_rank: 2,
-        ..Group::optional(String::new(), Some(drop_rank::DOCUMENTS))
+        cut_rank: rank::DOCUMENT_NAMES,
+        ..Group::optional(String::new(), Some(rank::DOCUMENTS))
     })
 }

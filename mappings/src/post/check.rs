@@ -5,7 +5,7 @@ use renkei_core::limits::{HEADLINE_CHARS, POST_CHARS, POST_LINES};
 use renkei_core::{Disclosure, Form, ItemClass, NoticeContent, Post};
 
 use super::clean::{ascii_runs, looks_like_code};
-use super::share::Share;
+use super::share::{Share, SpeakerShare};
 
 /// One broken rule. The texts name the rule and the place, never the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,8 +61,12 @@ impl AsSent {
         );
         let mut words: Vec<String> = contents
             .into_iter()
-            .filter_map(|content| Share::of(content, &all))
-            .flat_map(|share| words_of(&share))
+            .flat_map(|content| {
+                let speaker = SpeakerShare::of(&content.speaker);
+                let share = Share::of(content, &all);
+                let words = share.as_ref().map(words_of).unwrap_or_default();
+                words.into_iter().chain([speaker.facility, speaker.contact])
+            })
             .filter(|word| word.bytes().any(|byte| byte.is_ascii_alphanumeric()) || has_latin(word))
             .collect();
         words.sort();

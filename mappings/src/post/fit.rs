@@ -1,9 +1,29 @@
 //! Fits the parts of a post into its lines and characters (rules.md §8.1).
 //!
-//! Lists give up their last entries first, in a fixed order of lists; then whole optional groups
-//! go. What was cut is counted in the text and stands in the sheet.
+//! Lists give up their last entries and optional groups go as a whole, in the fixed order of
+//! [`rank`]. What was cut is counted in the text and stands in the sheet.
 
 use renkei_core::limits::{POST_CHARS, POST_LINES};
+
+/// What goes first when room is short, on one scale for entries and whole groups. Corrections outlive
+/// what the reader already knows from the first telling; allergies outlive every list.
+pub(super) mod rank {
+    pub(in crate::post) const DRUG_LINES: u8 = 10;
+    pub(in crate::post) const DOCUMENT_NAMES: u8 = 11;
+    pub(in crate::post) const COMPARISON_NAMES: u8 = 12;
+    pub(in crate::post) const LAB_LINES: u8 = 13;
+    pub(in crate::post) const PROBLEM_NAMES: u8 = 14;
+    pub(in crate::post) const SO_WHAT: u8 = 20;
+    pub(in crate::post) const PLACE: u8 = 21;
+    pub(in crate::post) const COMPARISON: u8 = 22;
+    pub(in crate::post) const ALLERGY_NAMES: u8 = 23;
+    pub(in crate::post) const CORRECTION_LINES: u8 = 30;
+    pub(in crate::post) const DOCUMENTS: u8 = 40;
+    pub(in crate::post) const PROBLEMS: u8 = 41;
+    pub(in crate::post) const LABS: u8 = 42;
+    pub(in crate::post) const MEDICATION: u8 = 43;
+    pub(in crate::post) const ALLERGIES: u8 = 44;
+}
 
 /// How a group's entries stand in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +51,9 @@ pub(super) struct Group {
     pub(super) counter: &'static str,
     /// What was cut stands in an attachment.
     pub(super) attached: bool,
-    /// Who gives up entries first: the lowest.
+    /// When its last entry goes: the lowest [`rank`] of all groups first.
     pub(super) cut_rank: u8,
-    /// Who goes as a whole first: the lowest; `None` = never.
+    /// When it goes as a whole, on the same scale; `None` = never.
     pub(super) drop_rank: Option<u8>,
 }
 
@@ -69,10 +89,12 @@ impl Group {
         match self.shape {
             Shape::Lines(mark) => {
                 lines.extend(entries.iter().map(|entry| format!("{mark}{entry}")));
-                // Under a head that already counts them, "the rest" of everything says nothing.
-                if hidden > 0 && (shown > 0 || self.head.is_none()) {
-                    let other = if shown > 0 { "ほか" } else { "" };
-                    lines.push(format!("{mark}{other}{}", self.rest(hidden)));
+                match lines.last_mut().filter(|_| hidden > 0) {
+                    // Under a head that already counts them, "the rest" of everything says nothing.
+                    Some(_) if shown == 0 => {}
+                    Some(last) => last.push_str(&format!("、ほか{}", self.rest(hidden))),
+                    None if hidden > 0 => lines.push(format!("{mark}{}", self.rest(hidden))),
+                    None => {}
                 }
             }
             Shape::Joined if self.entries.is_empty() => {}
@@ -110,23 +132,24 @@ pub(super) fn fit(groups: Vec<Group>) -> String {
         if lines.len() <= POST_LINES && text.chars().count() <= POST_CHARS {
             return text;
         }
-        let shrinks = parts
-            .iter_mut()
-            .filter(|(group, shown)| *shown > group.floor)
-            .min_by_key(|(group, _)| group.cut_rank);
-        if let Some((_, shown)) = shrinks {
-            *shown -= 1;
-            continue;
-        }
-        let goes = parts
+        let long = text.chars().count() > POST_CHARS;
+        let step = parts
             .iter()
             .enumerate()
-            .filter_map(|(at, (group, _))| group.drop_rank.map(|rank| (rank, at)))
+            .flat_map(|(at, (group, shown))| {
+                // An entry of a joined line costs characters, never lines.
+                let helps = long || group.shape != Shape::Joined;
+                let cut = (*shown > group.floor && helps).then_some((group.cut_rank, at, false));
+                cut.into_iter().chain(group.drop_rank.map(|rank| (rank, at, true)))
+            })
             .min();
-        let Some((_, at)) = goes else {
-            return text;
-        };
-        parts.remove(at);
+        match step {
+            None => return text,
+            Some((_, at, true)) => {
+                parts.remove(at);
+            }
+            Some((_, at, false)) => parts[at].1 -= 1,
+        }
     }
 }
 
@@ -141,7 +164,7 @@ mod tests {
             cut_rank,
             attached: true,
             head: None,
-            ..Group::optional(String::new(), Some(1))
+            ..Group::optional(String::new(), Some(9))
         }
     }
 

@@ -165,12 +165,15 @@ impl<'a> Tables<'a> {
 fn format_12(table: &[u8]) -> Option<HashMap<char, u16>> {
     let mut glyphs = HashMap::new();
     let groups = usize::try_from(u32_at(table, 12)?).ok()?;
+    // A damaged table may repeat ranges without end; a font has no more characters than Unicode.
+    let mut budget = 0x11_0000_u32;
     for group in 0..groups {
         let at = 16 + group.checked_mul(12)?;
         let (first, last) = (u32_at(table, at)?, u32_at(table, at + 4)?);
         let glyph = u32_at(table, at + 8)?;
         // A glyph number has 16 bits, so a longer group is a damaged one.
         for offset in 0..=last.saturating_sub(first).min(0xFFFF) {
+            budget = budget.checked_sub(1)?;
             let (Some(character), Ok(glyph)) = (
                 char::from_u32(first.wrapping_add(offset)),
                 u16::try_from(glyph.wrapping_add(offset)),
@@ -186,6 +189,7 @@ fn format_12(table: &[u8]) -> Option<HashMap<char, u16>> {
 fn format_4(table: &[u8]) -> Option<HashMap<char, u16>> {
     let mut glyphs = HashMap::new();
     let double = usize::from(u16_at(table, 6)?);
+    let mut budget = 0x2_0000_u32;
     for segment in (0..double).step_by(2) {
         let last = u16_at(table, 14 + segment)?;
         let first = u16_at(table, 16 + double + segment)?;
@@ -193,6 +197,7 @@ fn format_4(table: &[u8]) -> Option<HashMap<char, u16>> {
         let range_at = 16 + double * 3 + segment;
         let range = usize::from(u16_at(table, range_at)?);
         for code in first..=last {
+            budget = budget.checked_sub(1)?;
             let glyph = match range {
                 0 => code.wrapping_add(delta),
                 _ => match u16_at(table, range_at + range + usize::from(code - first) * 2) {

@@ -313,9 +313,14 @@ fn units<'a>(text: &'a str, width: f32, size: f32, font: &Font) -> Vec<(&'a str,
             .find(|c: char| !c.is_ascii_graphic())
             .unwrap_or(rest.len());
         let fits = word > 0 && font.width(&rest[..word]) * size <= width;
-        let end = if fits { word } else { first.len_utf8() };
-        let (unit, after) = rest.split_at(end);
-        units.push((unit, font.width(unit) * size));
+        let (piece, after) = rest.split_at(word.max(first.len_utf8()));
+        if fits || word == 0 {
+            units.push((piece, font.width(piece) * size));
+        } else {
+            // Longer than a line: it may break anywhere.
+            let letters = (0..piece.len()).map(|at| &piece[at..=at]);
+            units.extend(letters.map(|letter| (letter, font.width(letter) * size)));
+        }
         rest = after;
     }
     units

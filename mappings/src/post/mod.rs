@@ -29,7 +29,7 @@ use renkei_core::{Change, Disclosure, NoticeContent, NoticeKind, Post};
 pub use check::{AsSent, Violation, check};
 
 use clean::clip;
-use fit::{Group, Shape, fit};
+use fit::{Group, Shape, fit, rank};
 use share::{Share, SpeakerShare};
 
 /// What is asked of the renderer beside the notice and its audience.
@@ -91,7 +91,7 @@ pub fn render(content: &NoticeContent, disclosure: &Disclosure, ask: &Ask<'_>) -
             floor: 1,
             counter: "件の訂正",
             attached: sheet.is_some(),
-            cut_rank: 8,
+            cut_rank: rank::CORRECTION_LINES,
             ..Group::fixed(String::new())
         });
     }
