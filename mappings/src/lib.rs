@@ -14,9 +14,12 @@ use renkei_core::{FacilityId, Flag, Mapper, Message};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub mod bundle;
 mod context;
+pub mod document;
 pub mod hl7v2;
 pub mod moment;
+pub mod peer;
 pub mod post;
 mod reader;
 pub mod storage;
@@ -98,7 +101,7 @@ pub enum BuildError {
 }
 
 /// The names of all mappings.
-pub const NAMES: &[&str] = &["hl7v2", "ssmix2"];
+pub const NAMES: &[&str] = &["hl7v2", "ssmix2", "document", "peer"];
 
 /// Builds the mapper called `name`.
 ///
@@ -114,6 +117,8 @@ pub fn build(name: &str, options: Options) -> Result<Arc<dyn Mapper>, BuildError
     match name {
         "hl7v2" => Ok(Arc::new(hl7v2::Hl7v2::new(options, hl7v2::Feed::Stream))),
         "ssmix2" => Ok(Arc::new(hl7v2::Hl7v2::new(options, hl7v2::Feed::Storage))),
+        "document" => Ok(Arc::new(document::Document::new(options))),
+        "peer" => Ok(Arc::new(peer::Peer::new(&options))),
         _ => Err(BuildError::UnknownName(name.to_owned())),
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn stay<'m>(reader: Reader<'m>, context: &mut Context<'m>, event: &Ev
         extension: times.planned(),
         identifier: visit_identifier(context, visit_number),
         status: event.status.into(),
-        class: class_of("I"),
+        class: class_of(pv1.map(|pv1| pv1.text(2)).as_deref().unwrap_or("I")),
         service_type: pv1.map(|pv1| department(pv1, context)).unwrap_or_default(),
         subject: context.patient_reference(),
         participant: pv1
@@ -207,6 +207,7 @@ fn class_of(code: &str) -> Coding<'static> {
     let (code, display) = match code {
         "O" => ("AMB", "ambulatory"),
         "E" => ("EMER", "emergency"),
+        // Everything else on the way through a hospital is a stay: I, P (planned), R, B.
         _ => ("IMP", "inpatient encounter"),
     };
     Coding::new(system::ACT_CODE, code, display)

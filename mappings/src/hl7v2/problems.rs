@@ -90,9 +90,8 @@ fn read_one<'m>(
         .find_map(restricted::of_disease)
         .unwrap_or(ItemClass::ProblemList);
     let outcome = prb.text(14);
-    let ended = context
-        .moment(prb, 9)
-        .or_else(|| context.moment(prb, 15).filter(|_| has_ended(&outcome)));
+    let judged = context.moment(prb, 15).filter(|_| has_ended(&outcome));
+    let ended = context.moment(prb, 9).or(judged);
     let recorded = context.moment(prb, 7).or(acted);
     let onset = match context.moment(prb, 16) {
         Some(at) => Some(Onset::DateTime(at.fhir().into())),
