@@ -5,10 +5,11 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::hash::hex_sha256;
 use crate::refusal::Refusal;
 use crate::request::{Body, Call, Reply};
 use crate::seed::{Client, Team};
-use crate::state::{State, Token, hex_sha256};
+use crate::state::{State, Token};
 
 /// Who an entry names as its writer.
 #[derive(Clone, Debug, Deserialize)]

@@ -9,6 +9,7 @@ mod dialect;
 mod doors;
 mod feed;
 mod gate;
+mod hash;
 pub mod hospital;
 mod http;
 pub mod mcs;

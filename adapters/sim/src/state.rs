@@ -10,8 +10,8 @@ use axum::body::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
+use crate::hash::hex_sha256;
 use crate::refusal::Refusal;
 use crate::seed::{Client, Facility, GroupKind, GroupStatus, Member, PatientHeader, Seed, Team};
 
@@ -463,6 +463,13 @@ impl Entry {
     }
 }
 
+impl Happening {
+    /// Whether it takes someone of this facility out of a team: the facility is told, even as its last news.
+    pub(crate) fn removes(&self, facility_id: &str) -> bool {
+        matches!(&self.what, What::MemberRemoved(member) if member.facility_id == facility_id)
+    }
+}
+
 impl Team {
     /// Whether a facility has someone in the team or hosts it.
     pub(crate) fn includes(&self, facility_id: &str) -> bool {
@@ -475,45 +482,5 @@ impl Team {
 
     pub(crate) fn is_archived(&self) -> bool {
         self.status == GroupStatus::Archived
-    }
-}
-
-/// Lower-case hexadecimal SHA-256.
-pub(crate) fn hex_sha256(bytes: &[u8]) -> String {
-    data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
-}
-
-/// Hash of a JSON value that ignores the order of fields and the spelling of numbers.
-pub(crate) fn fingerprint(value: &Value) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    hash_value(value, &mut hasher);
-    hasher.finalize().into()
-}
-
-fn hash_value(value: &Value, hasher: &mut Sha256) {
-    match value {
-        Value::Object(map) => {
-            let sorted: BTreeMap<&String, &Value> = map.iter().collect();
-            hasher.update(b"{");
-            for (name, inner) in sorted {
-                hasher.update(Value::from(name.as_str()).to_string());
-                hash_value(inner, hasher);
-            }
-            hasher.update(b"}");
-        }
-        Value::Array(items) => {
-            hasher.update(b"[");
-            for item in items {
-                hash_value(item, hasher);
-                hasher.update(b",");
-            }
-            hasher.update(b"]");
-        }
-        Value::Number(number) => hasher.update(
-            number
-                .as_f64()
-                .map_or_else(|| number.to_string(), |n| n.to_string()),
-        ),
-        Value::Null | Value::Bool(_) | Value::String(_) => hasher.update(value.to_string()),
     }
 }

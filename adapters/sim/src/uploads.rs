@@ -1,8 +1,8 @@
 //! Files sent to a peer: size, type, first bytes and checksum.
 
+use crate::hash::hex_sha256;
 use crate::refusal::Refusal;
 use crate::request::Part;
-use crate::state::hex_sha256;
 
 /// Largest file a peer takes (`CONTRACT.md` §1, Files).
 pub(crate) const MAX_FILE_BYTES: usize = 20 * 1024 * 1024;

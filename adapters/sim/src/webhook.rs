@@ -36,7 +36,8 @@ pub(crate) fn announce<P: Peer>(shared: &Shared<P>, from: usize) {
                 continue;
             };
             let team = peer.state().teams.get(&happening.team_id);
-            if !team.is_some_and(|team| team.includes(&client.facility_id)) {
+            let removed = happening.removes(&client.facility_id);
+            if !removed && !team.is_some_and(|team| team.includes(&client.facility_id)) {
                 continue;
             }
             let Some((event_type, data)) = peer.event(&happening, &client.id) else {

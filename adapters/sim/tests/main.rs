@@ -7,6 +7,8 @@ mod faults;
 mod harness;
 #[path = "peers/hospital.rs"]
 mod hospital;
+#[path = "peers/hospital_messages.rs"]
+mod hospital_messages;
 #[path = "peers/mcs.rs"]
 mod mcs;
 #[path = "peers/mcs_reads.rs"]

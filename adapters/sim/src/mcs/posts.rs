@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use super::{Mcs, show};
 use crate::gate::Author;
+use crate::hash::fingerprint;
 use crate::refusal::Refusal;
 use crate::request::{Call, Reply, shape};
 use crate::seed::{Client, GroupKind};
-use crate::state::{Entry, EntryKind, fingerprint};
+use crate::state::{Entry, EntryKind};
 use crate::uploads;
 
 #[derive(Debug, Deserialize)]

@@ -211,7 +211,10 @@ impl VitalLink {
         let client = self.state.admit(call, "changes.read")?;
         let state = &self.state;
         let page = feed::feed(&call.query, state, |happening| {
-            let team = state.team_of(&client, &happening.team_id).ok()?;
+            let team = state.teams.get(&happening.team_id)?;
+            if !team.includes(&client.facility_id) && !happening.removes(&client.facility_id) {
+                return None;
+            }
             let (change_type, data) = show::change(state, happening, &client.id)?;
             Some(json!({
                 "change_id": happening.id, "type": change_type, "at": happening.at.to_string(),

@@ -4,10 +4,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{VitalLink, writes};
+use crate::hash::fingerprint;
 use crate::refusal::Refusal;
 use crate::request::{Call, Reply};
 use crate::seed::{Client, GroupKind, Team};
-use crate::state::{State, Vital, What, fingerprint};
+use crate::state::{State, Vital, What};
 
 /// Code, UCUM unit, and the span outside which a value is a slip of the instrument or the keyboard.
 const CODES: [(&str, &str, f64, f64); 8] = [

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use super::{VitalLink, id_name};
 use crate::gate::Author;
+use crate::hash::fingerprint;
 use crate::refusal::Refusal;
 use crate::request::{Call, Part, Reply, shape};
 use crate::seed::{Client, GroupKind};
-use crate::state::{Entry, EntryKind, fingerprint};
+use crate::state::{Entry, EntryKind};
 use crate::uploads;
 
 #[derive(Debug, Deserialize)]
@@ -134,7 +135,7 @@ impl VitalLink {
         let upload = uploads::check(parts, &["meta"])?;
         let request = meta(parts)?;
         let meta: DocumentMeta = shape(&request)?;
-        let sha256 = crate::state::hex_sha256(&upload.part.bytes);
+        let sha256 = crate::hash::hex_sha256(&upload.part.bytes);
         let content = fingerprint(&json!([call.path, request, upload.media_type, sha256]));
         if let Some(answer) = self.known(&client, &meta.uid, &content)? {
             return Ok(Reply::replay(answer));

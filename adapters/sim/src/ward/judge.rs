@@ -6,7 +6,8 @@ use axum::body::Bytes;
 use serde_json::{Value, json};
 
 use super::{Encoding, Ward, csv_text};
-use crate::state::{Entry, EntryKind, fingerprint, hex_sha256};
+use crate::hash::{fingerprint, hex_sha256};
+use crate::state::{Entry, EntryKind};
 use crate::uploads::MAX_FILE_BYTES;
 
 const MANIFEST: [&str; 10] = [

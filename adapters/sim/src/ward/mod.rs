@@ -217,7 +217,6 @@ impl Ward {
                 }
             })
             .collect();
-        self.confirmed = self.state.happenings.len();
         for place in fresh {
             let Some(entry) = self.state.entries.get(place) else {
                 continue;
@@ -257,6 +256,7 @@ impl Ward {
             self.folder
                 .answer(&format!("{}.seen.csv", entry.id), &bytes)?;
         }
+        self.confirmed = self.state.happenings.len();
         Ok(())
     }
 }

@@ -446,4 +446,21 @@ async fn changes_tell_everything_in_order_from_a_cursor() {
         Value::Null,
         "another client's uid is not shown"
     );
+    b.door(
+        "act",
+        &json!({"act": "remove", "team_id": "g", "user_ref": "nurse"}),
+    )
+    .await;
+    let last = b.get("/v1/changes").await.json;
+    let types: Vec<_> = last["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["type"].clone())
+        .collect();
+    assert_eq!(
+        types,
+        ["member_removed", "member_removed"],
+        "a facility that left sees its own removals only"
+    );
 }

@@ -226,7 +226,7 @@ async fn nothing_is_looked_at_before_the_marker_and_versions_do_not_mix() {
 }
 
 #[tokio::test]
-async fn each_fault_of_a_drop_has_its_code() {
+async fn each_fault_about_the_patient_has_its_code() {
     let ward = start(ward::Encoding::Ms932).await;
     let people = [
         (
@@ -282,10 +282,19 @@ async fn each_fault_of_a_drop_has_its_code() {
         ward.send(drop);
         assert_eq!(ward.acked(&drop.stem()).await, error(code), "{}", drop.doc);
     }
+    assert_eq!(ward.doors.state().await["counts"]["effects"], 0);
+}
+
+/// Stem, manifest rows, files, expected code.
+type Case<'a> = (&'a str, String, Vec<(&'a str, &'a [u8])>, &'a str);
+
+#[tokio::test]
+async fn each_fault_of_a_file_has_its_code() {
+    let ward = start(ward::Encoding::Ms932).await;
     let with = |doc: &'static str| Drop { doc, ..good() };
     let sum = sha256(PDF);
     let big = vec![b'x'; 20 * 1024 * 1024 + 1];
-    let cases: [(&str, String, Vec<(&str, &[u8])>, &str); 9] = [
+    let cases: [Case<'_>; 9] = [
         (
             "F1_1",
             with("F1").row("F1_1.pdf", &sum),
