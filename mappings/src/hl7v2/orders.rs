@@ -191,7 +191,10 @@ fn read_one<'m>(
     counts: &mut Counts,
     orders: &mut Vec<Order<'m>>,
 ) {
-    let number = order_number(context, prescribed);
+    let sent = order_number(context, prescribed);
+    let number = sent
+        .clone()
+        .unwrap_or_else(|| Cow::Owned(format!("at {}", context.source_time)));
     let control = prescribed.orc.map_or(Cow::Borrowed(""), |orc| orc.text(1));
     if context.storage.is_some() || matches!(control.as_ref(), "XO" | "RP") {
         complete(context, &number, WithdrawReason::Superseded);
@@ -225,7 +228,7 @@ fn read_one<'m>(
         intent: "order".into(),
         subject: context.patient_reference(),
         authored_on: authored.0,
-        identifier: identifiers(&number, position, is_injection),
+        identifier: identifiers(sent, position, is_injection),
         category: categories(context, prescribed),
         requester: requester(context, prescribed),
         note: notes(prescribed),
@@ -256,27 +259,26 @@ fn read_one<'m>(
     }
 }
 
-/// ORC-2, else ORC-3, else RXE-15, else the storage file's number, else the time of the message.
-fn order_number<'m>(context: &mut Context<'m>, prescribed: &Prescribed<'m>) -> Cow<'m, str> {
-    let sent = prescribed
+/// ORC-2, else ORC-3, else RXE-15, else the storage file's number.
+fn order_number<'m>(
+    context: &mut Context<'m>,
+    prescribed: &Prescribed<'m>,
+) -> Option<Cow<'m, str>> {
+    let numbers = prescribed
         .orc
         .map(|orc| [orc.text(2), orc.text(3)])
         .unwrap_or_default();
-    let sent = sent
-        .into_iter()
-        .chain([prescribed.rxe.text(15)])
-        .find(|number| !number.is_empty());
-    if let Some(number) = sent {
-        return number;
+    let numbers = numbers.into_iter().chain([prescribed.rxe.text(15)]);
+    if let Some(number) = numbers.into_iter().find(|number| !number.is_empty()) {
+        return Some(number);
     }
-    context.note(
-        Code::MAP_IDENTIFIER_MISSING,
-        prescribed.orc.unwrap_or(prescribed.rxe).at(2),
-    );
-    match &context.storage {
-        Some(path) if !path.order.is_empty() => Cow::Owned(path.order.clone()),
-        _ => Cow::Owned(format!("at {}", context.source_time)),
-    }
+    let place = prescribed.orc.unwrap_or(prescribed.rxe).at(2);
+    context.note(Code::MAP_IDENTIFIER_MISSING, place);
+    let path = context
+        .storage
+        .as_ref()
+        .filter(|path| !path.order.is_empty());
+    path.map(|path| Cow::Owned(path.order.clone()))
 }
 
 /// The Rp of ORC-4 (`1`, `12345678_01` or `123456789012345_01_001`) and the place in it.
@@ -400,7 +402,7 @@ fn authored_on<'m>(
 }
 
 fn identifiers<'m>(
-    order: &Cow<'m, str>,
+    order: Option<Cow<'m, str>>,
     position: Position<'m>,
     is_injection: bool,
 ) -> Vec<Identifier<'m>> {
@@ -408,10 +410,7 @@ fn identifiers<'m>(
     if !is_injection {
         identifiers.push(Identifier::new(identifier::ORDER_IN_RP, position.in_rp));
     }
-    identifiers.push(Identifier::new(
-        identifier::RESOURCE_INSTANCE,
-        order.clone(),
-    ));
+    identifiers.extend(order.map(|order| Identifier::new(identifier::RESOURCE_INSTANCE, order)));
     identifiers
 }
 

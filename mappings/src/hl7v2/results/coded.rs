@@ -98,6 +98,9 @@ impl<'m> Context<'m> {
         for triplet in &mut triplets {
             if triplet.set_right() {
                 self.note(Code::MAP_CODE_MISPLACED, segment.at(field));
+            } else if triplet.display.is_empty() && !triplet.code.is_ascii() {
+                // Words where the code goes, from a sender without codes.
+                triplet.display = std::mem::take(&mut triplet.code);
             }
         }
         triplets

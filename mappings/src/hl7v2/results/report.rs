@@ -22,7 +22,7 @@ pub(super) struct Report<'m> {
     /// HIV and the like: a named person releases it.
     pub(super) never_automatic: bool,
     panels: Vec<CodeableConcept<'m>>,
-    /// Further numbers of the order: the placer's and the filler's.
+    /// The numbers of the order as sent: the placer's and the filler's.
     numbers: [Vec<Text<'m>>; 2],
     taken: Option<Taken<'m>>,
     issued: Text<'m>,
@@ -69,7 +69,7 @@ impl<'m> Report<'m> {
         for segment in [group.orc, group.obr].into_iter().flatten() {
             for (numbers, field) in self.numbers.iter_mut().zip([2, 3]) {
                 let number = segment.text(field);
-                if !number.is_empty() && number != self.order && !numbers.contains(&number) {
+                if !number.is_empty() && !numbers.contains(&number) {
                     numbers.push(number);
                 }
             }
@@ -172,7 +172,6 @@ impl<'m> Report<'m> {
         status: &'static str,
     ) -> DiagnosticReport<'a> {
         let filler_system = identifier::local(context.options.facility.as_str(), "filler-order");
-        let order = Identifier::new(identifier::RESOURCE_INSTANCE, self.order.as_ref());
         let [placers, fillers] = &self.numbers;
         let placers = placers
             .iter()
@@ -189,10 +188,7 @@ impl<'m> Report<'m> {
         DiagnosticReport {
             id: key.logical_id().into(),
             meta: Meta::of_profile(profile),
-            identifier: std::iter::once(order)
-                .chain(placers)
-                .chain(fillers)
-                .collect(),
+            identifier: placers.chain(fillers).collect(),
             status: status.into(),
             category: vec![category],
             code: self.code(),
