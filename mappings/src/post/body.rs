@@ -31,7 +31,7 @@ pub(super) fn middle(share: &Share, urgency: Urgency) -> Vec<Group> {
         &share.problems,
         "病名",
         "病名",
-        2,
+        rank::PROBLEM_NAMES,
         rank::PROBLEMS,
     ));
     groups.extend(labs(share));
@@ -151,10 +151,7 @@ fn medication(share: &Share) -> Option<Group> {
         counter: "剤",
         attached: true,
         cut_rank: rank::DRUG_LINES,
-        ..Group::optional(
-            medication_phrase(share, attached)?,
-            Some(rank::MEDICATION),
-        )
+        ..Group::optional(medication_phrase(share, attached)?, Some(rank::MEDICATION))
     })
 }
 
@@ -186,7 +183,7 @@ fn allergies(share: &Share) -> Option<Group> {
             &share.allergies,
             "アレルギー",
             "",
-            7,
+            rank::ALLERGY_NAMES,
             rank::ALLERGIES,
         );
     }

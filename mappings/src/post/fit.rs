@@ -9,9 +9,9 @@ use renkei_core::limits::{POST_CHARS, POST_LINES};
 /// what the reader already knows from the first telling; allergies outlive every list.
 pub(super) mod rank {
     pub(in crate::post) const DRUG_LINES: u8 = 10;
-    pub(in crate::post) const DOCUMENT_NAMES: u8 = 11;
+    pub(in crate::post) const LAB_LINES: u8 = 11;
     pub(in crate::post) const COMPARISON_NAMES: u8 = 12;
-    pub(in crate::post) const LAB_LINES: u8 = 13;
+    pub(in crate::post) const DOCUMENT_NAMES: u8 = 13;
     pub(in crate::post) const PROBLEM_NAMES: u8 = 14;
     pub(in crate::post) const SO_WHAT: u8 = 20;
     pub(in crate::post) const PLACE: u8 = 21;
@@ -140,7 +140,8 @@ pub(super) fn fit(groups: Vec<Group>) -> String {
                 // An entry of a joined line costs characters, never lines.
                 let helps = long || group.shape != Shape::Joined;
                 let cut = (*shown > group.floor && helps).then_some((group.cut_rank, at, false));
-                cut.into_iter().chain(group.drop_rank.map(|rank| (rank, at, true)))
+                cut.into_iter()
+                    .chain(group.drop_rank.map(|rank| (rank, at, true)))
             })
             .min();
         match step {

@@ -9,8 +9,18 @@ use crate::post::pdf::pdf;
 
 /// Glyph 1 for ASCII (half an em wide), glyph 2 for everything from U+2000 to U+FFEF (one em).
 fn square_font() -> Vec<u8> {
-    let words = |words: &[u16]| words.iter().flat_map(|w| w.to_be_bytes()).collect::<Vec<u8>>();
-    let longs = |longs: &[u32]| longs.iter().flat_map(|l| l.to_be_bytes()).collect::<Vec<u8>>();
+    let words = |words: &[u16]| {
+        words
+            .iter()
+            .flat_map(|w| w.to_be_bytes())
+            .collect::<Vec<u8>>()
+    };
+    let longs = |longs: &[u32]| {
+        longs
+            .iter()
+            .flat_map(|l| l.to_be_bytes())
+            .collect::<Vec<u8>>()
+    };
     let square: Vec<u8> = [
         words(&[1, 50, 0, 450, 800, 3, 0]),
         vec![1, 1, 1, 1],
@@ -18,10 +28,15 @@ fn square_font() -> Vec<u8> {
     ]
     .concat();
     // Format 13 would map a range to one glyph; format 12 counts up, so one group per character.
-    let characters = (0x20..0x7F_u32).map(|c| (c, 1)).chain((0x2000..0xD800).map(|c| (c, 2)));
+    let characters = (0x20..0x7F_u32)
+        .map(|c| (c, 1))
+        .chain((0x2000..0xD800).map(|c| (c, 2)));
     let characters: Vec<(u32, u32)> = characters.chain((0xF900..0xFFF0).map(|c| (c, 2))).collect();
     let count = u32::try_from(characters.len()).unwrap();
-    let groups: Vec<u8> = characters.iter().flat_map(|(c, glyph)| longs(&[*c, *c, *glyph])).collect();
+    let groups: Vec<u8> = characters
+        .iter()
+        .flat_map(|(c, glyph)| longs(&[*c, *c, *glyph]))
+        .collect();
     let cmap = [
         words(&[0, 1, 3, 10]),
         longs(&[12]),
@@ -38,8 +53,18 @@ fn square_font() -> Vec<u8> {
         words(&[0, 0, 1000, 1000, 0, 8, 2, 0, 0]),
     ]
     .concat();
-    let hhea = [longs(&[0x0001_0000]), words(&[880, 120_u16.wrapping_neg(), 0, 1000]), words(&[0; 11]), words(&[3])].concat();
-    let maxp = [longs(&[0x0001_0000]), words(&[3, 4, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])].concat();
+    let hhea = [
+        longs(&[0x0001_0000]),
+        words(&[880, 120_u16.wrapping_neg(), 0, 1000]),
+        words(&[0; 11]),
+        words(&[3]),
+    ]
+    .concat();
+    let maxp = [
+        longs(&[0x0001_0000]),
+        words(&[3, 4, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
+    ]
+    .concat();
     let tables: Vec<(&[u8; 4], Vec<u8>)> = vec![
         (b"cmap", cmap),
         (b"glyf", [square.clone(), square].concat()),
@@ -49,7 +74,11 @@ fn square_font() -> Vec<u8> {
         (b"loca", words(&[0, 0, size / 2, size])),
         (b"maxp", maxp),
     ];
-    let mut directory = [longs(&[0x0001_0000]), words(&[u16::try_from(tables.len()).unwrap(), 64, 2, 48])].concat();
+    let mut directory = [
+        longs(&[0x0001_0000]),
+        words(&[u16::try_from(tables.len()).unwrap(), 64, 2, 48]),
+    ]
+    .concat();
     let mut body = Vec::new();
     let start = 12 + tables.len() * 16;
     for (tag, table) in &tables {
@@ -68,16 +97,30 @@ fn font() -> Font {
 
 fn long_sheet() -> Sheet {
     let row = |at: usize| {
-        vec![format!("{at}番目の薬剤「架空」"), "1錠".to_owned(), "1日3回毎食後、むせるときは".repeat(4)]
+        vec![
+            format!("{at}番目の薬剤「架空」"),
+            "1錠".to_owned(),
+            "1日3回毎食後、むせるときは".repeat(4),
+        ]
     };
-    let mut rows = vec![vec!["薬剤名".to_owned(), "用量".to_owned(), "用法".to_owned()]];
+    let mut rows = vec![vec![
+        "薬剤名".to_owned(),
+        "用量".to_owned(),
+        "用法".to_owned(),
+    ]];
     rows.extend((0..60).map(row));
     Sheet {
         title: "退院時情報シート".to_owned(),
         subtitle: "架空総合病院　ヤマモト様".to_owned(),
         sections: vec![
-            SheetSection { heading: "処方".to_owned(), rows },
-            SheetSection { heading: "病名".to_owned(), rows: vec![vec!["高血圧症".to_owned()]] },
+            SheetSection {
+                heading: "処方".to_owned(),
+                rows,
+            },
+            SheetSection {
+                heading: "病名".to_owned(),
+                rows: vec![vec!["高血圧症".to_owned()]],
+            },
         ],
         foot: vec!["診療録ではありません".to_owned()],
     }
@@ -100,14 +143,26 @@ fn a_long_table_goes_on_with_its_header_and_nothing_leaves_the_page() {
     assert!(pages.len() > 2);
     for (at, page) in pages.iter().enumerate() {
         let has = |text: &str| page.lines.iter().any(|line| line.text == text);
-        assert!(has("薬剤名") && has("診療録ではありません"), "page {}", at + 1);
+        assert!(
+            has("薬剤名") && has("診療録ではありません"),
+            "page {}",
+            at + 1
+        );
         assert!(has(&format!("{}/{}", at + 1, pages.len())));
         for line in &page.lines {
             let right = line.x + font().width(&line.text) * line.size;
-            assert!(right <= 595.28 - 47.0 && line.y < 841.89 - 20.0, "{}", line.text);
+            assert!(
+                right <= 595.28 - 47.0 && line.y < 841.89 - 20.0,
+                "{}",
+                line.text
+            );
         }
     }
-    let all: String = pages.iter().flat_map(|page| &page.lines).map(|line| line.text.as_str()).collect();
+    let all: String = pages
+        .iter()
+        .flat_map(|page| &page.lines)
+        .map(|line| line.text.as_str())
+        .collect();
     assert!((0..60).all(|at| all.contains(&format!("{at}番目の薬剤"))));
 }
 
@@ -128,8 +183,14 @@ fn lines_break_where_japanese_allows() {
 
 #[test]
 fn what_is_no_japanese_font_is_refused() {
-    assert_eq!(Font::load(Vec::new(), 0).unwrap_err(), FontError::Unreadable);
-    assert_eq!(Font::load(square_font(), 1).unwrap_err(), FontError::Unreadable);
+    assert_eq!(
+        Font::load(Vec::new(), 0).unwrap_err(),
+        FontError::Unreadable
+    );
+    assert_eq!(
+        Font::load(square_font(), 1).unwrap_err(),
+        FontError::Unreadable
+    );
     let whole = square_font();
     for length in (0..2000).chain(whole.len() - 400..whole.len()) {
         // Cut anywhere: refused or usable, never a panic.
