@@ -54,6 +54,10 @@ pub(super) fn read<'m>(
     }
     let is_cancelled = group.orc.is_some_and(|orc| is_cancel(&orc.text(1)));
     let of_group = effective_of(context, group);
+    if let (Some(orc), Some(obr)) = (group.orc, group.obr) {
+        orc.mark(&[5]);
+        obr.mark(&[2, 3]); // repeats of ORC
+    }
     let mut sets: Vec<Vec<Measurement<'m>>> = Vec::new();
     for row in rows {
         let taken = taken(context, group, row.obx, &of_group);

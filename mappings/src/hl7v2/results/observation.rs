@@ -128,6 +128,8 @@ pub(crate) fn observe<'m>(
 ) -> Effect {
     let obx = keyed.row.obx;
     if keyed.row.is_taken_back() {
+        // The rest of the row is what was taken back.
+        obx.mark(&[2, 5, 6, 7, 8, 14]);
         return Effect::Withdrawn;
     }
     let taken = taken(context, group, obx, of_group);
@@ -257,6 +259,7 @@ fn status<'m>(context: &mut Context<'m>, obx: Seg<'m>, code: &str) -> (&'static 
         "P" | "R" | "S" => ("preliminary", Strength::Preliminary),
         "I" | "O" => ("registered", Strength::Preliminary),
         "X" | "N" => ("cancelled", Strength::Final),
+        "D" | "W" => ("entered-in-error", Strength::Final),
         _ => {
             let finding = Finding::new(Code::MAP_STATUS_UNKNOWN, Severity::Warning, obx.at(11));
             context.find(finding.with_value(code));

@@ -30,6 +30,8 @@ pub(super) struct Report<'m> {
     results: Vec<Keyed<'m>>,
     states: Vec<State>,
     withdrawn: usize,
+    /// OBR-25 X of an order without rows.
+    is_not_obtained: bool,
     at: Option<Timestamp>,
 }
 
@@ -48,6 +50,7 @@ impl<'m> Report<'m> {
             results: Vec::new(),
             states: Vec::new(),
             withdrawn: 0,
+            is_not_obtained: false,
             at: None,
         }
     }
@@ -74,7 +77,11 @@ impl<'m> Report<'m> {
                 }
             }
         }
+        if let Some(orc) = group.orc {
+            orc.mark(&[5]); // the state of the order is that of its rows
+        }
         if let Some(obr) = group.obr {
+            self.is_not_obtained |= obr.text(25) == "X" && group.rows.is_empty();
             let issued = context
                 .moment(obr, 22)
                 .filter(|issued| issued.precision() == Precision::Time);
@@ -147,7 +154,9 @@ impl<'m> Report<'m> {
         let is_open = |state: &&State| state.strength == Strength::Preliminary;
         let open = self.states.iter().filter(is_open).count();
         let all = |status: &str| self.states.iter().all(|state| state.status == status);
-        if self.states.is_empty() || all("registered") {
+        if self.states.is_empty() && self.is_not_obtained {
+            ("cancelled", Strength::Final)
+        } else if self.states.is_empty() || all("registered") {
             ("registered", Strength::Preliminary)
         } else if all("cancelled") {
             ("cancelled", Strength::Final)
@@ -190,7 +199,7 @@ impl<'m> Report<'m> {
             meta: Meta::of_profile(profile),
             identifier: placers.chain(fillers).collect(),
             status: status.into(),
-            category: vec![category],
+            category: category.into_iter().collect(),
             code: self.code(),
             subject: Reference::to(subject),
             effective,
@@ -239,9 +248,14 @@ impl<'m> Report<'m> {
 }
 
 /// Profile and category of a report (JP Core 1.2.0).
-fn shape(kind: Kind) -> (&'static str, CodeableConcept<'static>) {
-    let loinc =
-        |code: &'static str| CodeableConcept::of_coding(Coding::new(system::LOINC, code, ""));
+fn shape(kind: Kind) -> (&'static str, Option<CodeableConcept<'static>>) {
+    let loinc = |code: &'static str| {
+        Some(CodeableConcept::of_coding(Coding::new(
+            system::LOINC,
+            code,
+            "",
+        )))
+    };
     match kind {
         Kind::Laboratory | Kind::Infection => (
             profile::DIAGNOSTIC_REPORT_LAB,
@@ -251,8 +265,6 @@ fn shape(kind: Kind) -> (&'static str, CodeableConcept<'static>) {
             profile::DIAGNOSTIC_REPORT_MICROBIOLOGY,
             loinc(system::MICROBIOLOGY_REPORT_CATEGORY),
         ),
-        Kind::Physiology | Kind::VitalSign => {
-            (profile::DIAGNOSTIC_REPORT_COMMON, loinc("LP29708-2"))
-        }
+        Kind::Physiology | Kind::VitalSign => (profile::DIAGNOSTIC_REPORT_COMMON, None),
     }
 }
