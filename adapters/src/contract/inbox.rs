@@ -153,6 +153,12 @@ impl RecordingInbox {
         self.until(|state| state.stored.len() >= count).await;
     }
 
+    /// Waits until a message with this text in it is stored.
+    pub async fn until_text(&self, text: &str) {
+        let has = |body: &[u8]| body.windows(text.len()).any(|part| part == text.as_bytes());
+        self.until(|state| state.stored.iter().any(|accepted| has(&accepted.message.body))).await;
+    }
+
     /// Waits until accept was called this often.
     pub async fn until_offered(&self, count: usize) {
         self.until(|state| state.offered >= count).await;

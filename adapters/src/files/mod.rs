@@ -7,7 +7,7 @@ mod read;
 
 pub use media_type::media_type;
 pub use name::{as_text, has_hidden_name};
-pub use read::{Look, Read, ends_like_hl7, look, look_behind_links, read};
+pub use read::{Look, Read, Standstill, ends_like_hl7, look, look_behind_links, read};
 
 use std::fmt::Write as _;
 
@@ -29,4 +29,17 @@ pub fn hash_parts(parts: &[&str]) -> String {
         hasher.update([0x1f]);
     }
     hash_key(&hasher.finalize().into())
+}
+
+/// Runs file work where it may block.
+///
+/// # Errors
+/// The work's own; also when it panicked.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(problem) => Err(std::io::Error::other(problem)),
+    }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use renkei_core::limits::KEPT_OF_GIANT;
+use tokio::time::Instant;
 
 /// What a look at a file shows: two equal looks mean that nobody is writing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,36 @@ impl From<&std::fs::Metadata> for Look {
                 Err(before) => -millis(before.duration()),
             },
         }
+    }
+}
+
+/// A file that is watched until it stands still.
+#[derive(Debug, Clone, Copy)]
+pub struct Standstill {
+    look: Look,
+    since: Instant,
+}
+
+impl Standstill {
+    /// Begins with a first look.
+    pub fn new(look: Look) -> Self {
+        Self {
+            look,
+            since: Instant::now(),
+        }
+    }
+
+    /// Takes another look: whether the file is not empty and has looked the same for `stable`.
+    pub fn again(&mut self, look: Look, stable: Duration) -> bool {
+        if look != self.look {
+            *self = Self::new(look);
+        }
+        look.size > 0 && self.since.elapsed() >= stable
+    }
+
+    /// How long it has looked the same.
+    pub fn lasts(&self) -> Duration {
+        self.since.elapsed()
     }
 }
 

@@ -416,7 +416,10 @@ where
         }
         let mut rest = [0; 16 * 1024];
         let drained = tokio::time::timeout(LINGER, async {
-            while let Ok(1..) = stream.read(&mut rest).await {}
+            tokio::select! {
+                () = async { while let Ok(1..) = stream.read(&mut rest).await {} } => {}
+                () = self.room.shutdown.fired() => {}
+            }
         });
         if drained.await.is_err() {
             debug!(source = %self.room.source, peer = %self.peer.address, "a sender went on writing after its frame was rejected");

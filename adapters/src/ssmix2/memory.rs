@@ -14,9 +14,8 @@ use std::collections::HashMap;
 
 use renkei_core::{Flag, Note};
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
-use crate::files::{self, Look};
+use crate::files::{self, Look, Standstill};
 
 /// A file that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +27,7 @@ pub(super) struct Taken {
 /// A file that is not known to be complete yet.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waiting {
-    pub(super) look: Look,
-    pub(super) since: Instant,
+    pub(super) still: Standstill,
     /// It was there at the first walk.
     pub(super) backfill: bool,
 }

@@ -33,7 +33,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::files;
+use crate::files::{self, blocking};
 use memory::{Memory, Patient};
 use patient::{End, Job, Tally};
 
@@ -321,15 +321,5 @@ impl Reader<'_> {
         if odd != before {
             warn!(source = %self.name, code = %Code::MAP_PATH_UNEXPECTED, vanished, unexpected, unreadable, outside, "odd things in a storage");
         }
-    }
-}
-
-/// Runs file work where it may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> std::io::Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(problem) => Err(std::io::Error::other(problem)),
     }
 }

@@ -10,14 +10,12 @@ use renkei_core::{
     AcceptError, BoxError, Code, FacilityId, Flag, Inbox, LocalId, Meta, NewMessage, Receipt,
     Shutdown, SourceName, limits,
 };
-use tokio::time::Instant;
 use tracing::warn;
 
-use super::blocking;
 use super::config::{Config, Kind};
 use super::listing::{self, Folder, Found, Listing};
 use super::memory::{Patient, Taken, Waiting, short};
-use crate::files::{self, Look, Read};
+use crate::files::{self, Look, Read, Standstill, blocking};
 use crate::split;
 
 /// Files taken between two writings of notes: what a crash may make the reader read twice.
@@ -220,27 +218,15 @@ impl Job {
         if taken.is_some_and(|taken| taken.look == look) {
             return Ready::Yes { look, backfill };
         }
-        let now = Instant::now();
         let stable = Duration::from_secs(self.storage.config.stable_secs);
-        match self.patient.waiting.get_mut(&file) {
-            Some(waiting) if waiting.look == look => {
-                if look.size > 0 && waiting.since.elapsed() >= stable {
-                    return Ready::Yes { look, backfill: waiting.backfill };
-                }
-                Ready::No
-            }
-            Some(waiting) => {
-                (waiting.look, waiting.since) = (look, now);
-                Ready::No
-            }
-            None => {
-                self.patient.waiting.insert(file, Waiting { look, since: now, backfill });
-                if stable.is_zero() && look.size > 0 {
-                    return Ready::Yes { look, backfill };
-                }
-                Ready::No
-            }
+        let waiting = self.patient.waiting.entry(file).or_insert_with(|| Waiting {
+            still: Standstill::new(look),
+            backfill,
+        });
+        if waiting.still.again(look, stable) {
+            return Ready::Yes { look, backfill: waiting.backfill };
         }
+        Ready::No
     }
 
     /// Reads a file and offers what is in it. `false` when it turned out not to be complete.
@@ -318,7 +304,7 @@ impl Job {
         let Some(waiting) = self.patient.waiting.get(&file) else {
             return true;
         };
-        waiting.since.elapsed() >= stable * PATIENCE_WITHOUT_END
+        waiting.still.lasts() >= stable * PATIENCE_WITHOUT_END
     }
 
     async fn write_down(&mut self) -> Result<(), AcceptError> {
