@@ -21,7 +21,7 @@ use renkei_fhir::emit::{
 use renkei_fhir::jp_core::{Usage, identifier, profile};
 
 use super::results::coded::{printable, with_text};
-use super::results::is_cancel;
+use super::results::{is_cancel, is_complete};
 use crate::context::Context;
 use crate::moment::fhir_instant;
 use crate::reader::{Reader, Seg};
@@ -157,17 +157,13 @@ fn read_bare<'m>(context: &mut Context<'m>, orc: Seg<'m>) {
         context.find(finding.saying("an order without an RXE was not recorded"));
         return;
     }
+    orc.mark(&[9, 12, 29]);
     complete(context, &number, WithdrawReason::Cancelled);
 }
 
 fn complete(context: &mut Context<'_>, order: &str, reason: WithdrawReason) {
     let scope = Context::order_scope("medication", order);
-    if !context
-        .draft
-        .complete_scopes
-        .iter()
-        .any(|known| known.scope == scope)
-    {
+    if !is_complete(context, &scope) {
         context.complete(scope, reason);
     }
 }

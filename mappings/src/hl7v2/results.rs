@@ -149,7 +149,7 @@ pub(super) fn read<'m>(reader: Reader<'m>, context: &mut Context<'m>) {
         if !bedside.is_empty() {
             vitals.push((group.orc, group.obr, order.clone(), bedside));
         }
-        read_group(context, &shared, &group, &order, rows, &mut reports);
+        read_group(context, &shared, &group, order, rows, &mut reports);
     }
     for report in reports {
         report.record(context, &shared.subject);
@@ -291,7 +291,7 @@ fn read_group<'m>(
     context: &mut Context<'m>,
     shared: &Shared,
     group: &Group<'m>,
-    order: &Cow<'m, str>,
+    order: Cow<'m, str>,
     rows: Vec<Keyed<'m>>,
     reports: &mut Vec<Report<'m>>,
 ) {
@@ -316,12 +316,19 @@ fn read_group<'m>(
     }
     let effective = effective_of(context, group);
     let is_cancelled = group.orc.is_some_and(|orc| is_cancel(&orc.text(1)));
-    let scope = Context::order_scope("result", order);
+    let scope = Context::order_scope("result", &order);
+    if is_cancelled && !is_complete(context, &scope) {
+        context.complete(scope.clone(), WithdrawReason::EnteredInError);
+        if let Some(spm) = group.specimen {
+            spm.mark(&[4, 17]);
+        }
+    }
     let members = members_of_pairs(&rows);
     for (mut keyed, members) in rows.into_iter().zip(members) {
         let report = report_for(reports, keyed.row.kind, order.clone());
         report.never_automatic |= keyed.row.infection == Some(Infection::NeverAutomatic);
         let effect = if is_cancelled {
+            mark_taken_back(&keyed.row);
             Effect::Withdrawn
         } else {
             observe(context, shared, group, &mut keyed, &effective, members)
@@ -358,6 +365,17 @@ fn report_for<'r, 'm>(
         reports.len() - 1
     });
     &mut reports[at]
+}
+
+/// Whether a scope is already said to be complete.
+pub(super) fn is_complete(context: &Context<'_>, scope: &str) -> bool {
+    let mut known = context.draft.complete_scopes.iter();
+    known.any(|known| known.scope == scope)
+}
+
+/// What a withdrawn row repeats says nothing new.
+fn mark_taken_back(row: &Row<'_>) {
+    row.obx.mark(&[2, 5, 6, 7, 8, 11, 14]);
 }
 
 /// ORC-1 codes that take an order back (HL7 table 0119).

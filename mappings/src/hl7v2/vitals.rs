@@ -15,7 +15,8 @@ use renkei_fhir::emit::{
 use renkei_fhir::jp_core::{profile, system};
 
 use super::results::{
-    Group, Kind, Measured, Row, Shared, Taken, effective_of, is_cancel, notes, taken, tell,
+    Group, Kind, Measured, Row, Shared, Taken, effective_of, is_cancel, is_complete, notes, taken,
+    tell,
 };
 use crate::context::Context;
 
@@ -44,12 +45,7 @@ pub(super) fn read<'m>(
     rows: Vec<Row<'m>>,
 ) {
     let scope = Context::order_scope(Kind::VitalSign.word(), order);
-    let is_known = context
-        .draft
-        .complete_scopes
-        .iter()
-        .any(|complete| complete.scope == scope);
-    if context.storage.is_some() && !is_known {
+    if context.storage.is_some() && !is_complete(context, &scope) {
         context.complete(scope.clone(), WithdrawReason::Superseded);
     }
     let is_cancelled = group.orc.is_some_and(|orc| is_cancel(&orc.text(1)));

@@ -128,8 +128,7 @@ pub(crate) fn observe<'m>(
 ) -> Effect {
     let obx = keyed.row.obx;
     if keyed.row.is_taken_back() {
-        // The rest of the row is what was taken back.
-        obx.mark(&[2, 5, 6, 7, 8, 14]);
+        super::mark_taken_back(&keyed.row);
         return Effect::Withdrawn;
     }
     let taken = taken(context, group, obx, of_group);
@@ -275,10 +274,11 @@ fn value_of<'m>(
     unit: Option<&Unit<'m>>,
 ) -> Option<ObservationValue<'m>> {
     let field = obx.field(5);
+    let kind = obx.text(2);
     if !field.has_value() {
         return None;
     }
-    match obx.text(2).as_ref() {
+    match kind.as_ref() {
         "NM" => number(context, obx, unit),
         "SN" => {
             let joined: String = field

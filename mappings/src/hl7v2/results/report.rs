@@ -11,7 +11,7 @@ use renkei_fhir::emit::{
 use renkei_fhir::jp_core::{identifier, profile, system};
 
 use super::coded::printable;
-use super::{Group, Keyed, Kind, State, Taken, effective_of, tell};
+use super::{Group, Keyed, Kind, State, Taken, effective_of, is_cancel, is_complete, tell};
 use crate::context::Context;
 use crate::moment::{Moment, Precision};
 
@@ -32,6 +32,8 @@ pub(super) struct Report<'m> {
     withdrawn: usize,
     /// OBR-25 X of an order without rows.
     is_not_obtained: bool,
+    /// ORC-1 takes the order back.
+    is_cancelled: bool,
     at: Option<Timestamp>,
 }
 
@@ -51,6 +53,7 @@ impl<'m> Report<'m> {
             states: Vec::new(),
             withdrawn: 0,
             is_not_obtained: false,
+            is_cancelled: false,
             at: None,
         }
     }
@@ -78,25 +81,38 @@ impl<'m> Report<'m> {
             }
         }
         if let Some(orc) = group.orc {
+            self.is_cancelled |= is_cancel(&orc.text(1));
             orc.mark(&[5]); // the state of the order is that of its rows
         }
         if let Some(obr) = group.obr {
             self.is_not_obtained |= obr.text(25) == "X" && group.rows.is_empty();
-            let issued = context
-                .moment(obr, 22)
-                .filter(|issued| issued.precision() == Precision::Time);
-            if let Some(issued) = issued
-                .map(Moment::fhir)
-                .filter(|issued| issued.as_str() > self.issued.as_ref())
-            {
-                self.issued = issued.into();
-            }
         }
+        self.read_issued(context, group);
         for note in group.notes.iter().filter(|_| with_notes) {
             if !self.remarks.is_empty() {
                 self.remarks.push('\n');
             }
             self.remarks.push_str(&printable(note.field(3).full_text()));
+        }
+    }
+
+    /// OBR-22, else ORC-9; the latest of all groups.
+    fn read_issued(&mut self, context: &mut Context<'m>, group: &Group<'m>) {
+        let places = [
+            group.obr.map(|obr| (obr, 22)),
+            group.orc.map(|orc| (orc, 9)),
+        ];
+        let mut moments = Vec::new();
+        for (segment, field) in places.into_iter().flatten() {
+            moments.extend(context.moment(segment, field));
+        }
+        // FHIR R4 `instant`: never only a date.
+        let issued = moments
+            .into_iter()
+            .find(|moment| moment.precision() == Precision::Time);
+        let issued = issued.map(Moment::fhir).unwrap_or_default();
+        if issued.as_str() > self.issued.as_ref() {
+            self.issued = issued.into();
         }
     }
 
@@ -119,16 +135,10 @@ impl<'m> Report<'m> {
             ResourceType::DiagnosticReport,
             &[&self.order, self.kind.word()],
         );
-        if context.storage.is_some()
-            && !context
-                .draft
-                .complete_scopes
-                .iter()
-                .any(|known| known.scope == scope)
-        {
+        if context.storage.is_some() && !is_complete(context, &scope) {
             context.complete(scope.clone(), WithdrawReason::Superseded);
         }
-        if self.results.is_empty() && self.withdrawn > 0 {
+        if self.results.is_empty() && (self.withdrawn > 0 || self.is_cancelled) {
             context.withdraw(key, WithdrawReason::EnteredInError, Some(scope));
             return;
         }
