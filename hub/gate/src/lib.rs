@@ -10,12 +10,12 @@
 //! once, here.
 
 mod compare;
+mod fault;
 mod read;
 
 use std::fmt;
 
 use fhir_sdk::r4b::resources::Resource;
-use serde_json::Value;
 
 /// One place where a resource did not survive the trip. Names places, never values.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,8 +62,10 @@ pub enum GateError {
         column: usize,
     },
     /// The JSON is no FHIR resource: a mandatory element is missing, a code is not of its required list, ….
-    #[error("not FHIR R4: {reason}")]
+    #[error("not FHIR R4: {reason}, at {}", if path.is_empty() { "the resource" } else { path })]
     NotFhir {
+        /// Path of the element at fault; empty when one is missing.
+        path: String,
         /// What is wrong, without values.
         reason: String,
     },
@@ -81,18 +83,16 @@ pub enum GateError {
 /// When `json` is not JSON or not a FHIR resource at all.
 pub fn round_trip(json: &str) -> Result<Vec<Difference>, GateError> {
     let (original, mut differences) = read::json(json)?;
-    let resource = parse(original.clone())?;
+    let resource: Resource =
+        serde_json::from_value(original.clone()).map_err(|error| GateError::NotFhir {
+            path: fault::place(&original),
+            reason: without_values(&error.to_string()),
+        })?;
     let printed = serde_json::to_value(&resource).map_err(|_| GateError::NotPrinted)?;
     compare::values(&original, &printed, &mut differences);
     differences.sort();
     differences.dedup();
     Ok(differences)
-}
-
-fn parse(value: Value) -> Result<Resource, GateError> {
-    serde_json::from_value(value).map_err(|error| GateError::NotFhir {
-        reason: without_values(&error.to_string()),
-    })
 }
 
 /// Keeps what a parse error says about the definition, drops what it quotes from the resource.

@@ -71,24 +71,40 @@ fn what_is_no_resource_is_refused_without_quoting_it() {
         round_trip("{\n  山田"),
         Err(GateError::NotJson { line: 2, column: 3 })
     );
-    for json in [
-        r#"{"resourceType":"Patient","gender":"山田"}"#,
-        r#"{"resourceType":"山田"}"#,
-        r#"{"resourceType":"Patient","birthDate":"山田"}"#,
-        r#"{"resourceType":"Patient","name":"山田"}"#,
-        r#""山田""#,
-        "[]",
+    for (json, place) in [
+        (r#"{"resourceType":"Patient","gender":"山田"}"#, "gender"),
+        (r#"{"resourceType":"山田"}"#, "resourceType"),
+        (
+            r#"{"resourceType":"Patient","birthDate":"山田"}"#,
+            "birthDate",
+        ),
+        (
+            r#"{"resourceType":"Patient","contact":[{"gender":"male"},{"gender":"山田"}]}"#,
+            "contact[1].gender",
+        ),
+        (r#"{"resourceType":"Patient","name":"山田"}"#, "name"),
+        (
+            r#"{"resourceType":"Observation","status":"山田","code":{}}"#,
+            "status",
+        ),
+        (r#""山田""#, ""),
+        ("[]", ""),
     ] {
         let Err(error) = round_trip(json) else {
             panic!("accepted {json}")
         };
         assert!(!error.to_string().contains("山田"), "{error}");
+        assert!(
+            matches!(&error, GateError::NotFhir { path, .. } if path == place),
+            "{error}"
+        );
     }
-    let missing = round_trip(r#"{"resourceType":"Observation","code":{"text":"a"}}"#);
+    let missing = GateError::NotFhir {
+        path: String::new(),
+        reason: "missing status".to_owned(),
+    };
     assert_eq!(
-        missing,
-        Err(GateError::NotFhir {
-            reason: "missing status".to_owned()
-        })
+        round_trip(r#"{"resourceType":"Observation","code":{"text":"a"}}"#),
+        Err(missing)
     );
 }

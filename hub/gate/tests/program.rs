@@ -45,7 +45,7 @@ fn differences_are_listed_with_their_place() {
     assert_eq!(
         printed,
         "line 2 Patient/p2 birthDate doubled\n\
-         line 2 Observation/- - not FHIR R4: missing status\n\
+         line 2 Observation/- - not FHIR R4: missing status, at the resource\n\
          line 2 Bundle/b colour lost\n\
          line 3 -/- - not JSON, at line 1 column 2\n\
          5 resources, 4 differences\n"
