@@ -69,18 +69,13 @@ pub(super) fn read<'m>(reader: Reader<'m>, context: &mut Context<'m>) {
         .storage
         .as_ref()
         .is_some_and(|path| path.data_type == "OMP-02");
-    let has_components = gathered
-        .prescribed
-        .iter()
-        .any(|prescribed| !prescribed.components.is_empty());
     let mut counts = Counts::default();
     let mut orders: Vec<Order<'m>> = Vec::new();
     for orc in gathered.bare_orders {
         read_bare(context, orc);
     }
     for prescribed in &gathered.prescribed {
-        let is_injection =
-            is_injection_folder || has_components || mixture::is_injection(prescribed);
+        let is_injection = is_injection_folder || mixture::is_injection(prescribed);
         read_one(context, prescribed, is_injection, &mut counts, &mut orders);
     }
     for order in orders {
@@ -217,42 +212,52 @@ fn read_one<'m>(
             return;
         }
     };
-    let authored = authored_on(context, prescribed);
+    let (authored_on, authored_at) = authored_on(context, prescribed);
     let mut request = MedicationRequest {
         id: key.logical_id().into(),
         status: status.into(),
-        intent: "order".into(),
-        subject: context.patient_reference(),
-        authored_on: authored.0,
         identifier: identifiers(sent, position, is_injection),
-        category: categories(context, prescribed),
-        requester: requester(context, prescribed),
-        note: notes(prescribed),
+        authored_on,
         ..MedicationRequest::default()
     };
-    group(context, prescribed, &mut request);
+    fill(context, prescribed, is_injection, medication, &mut request);
+    let body = request.to_json();
+    context.record(key.clone(), body).scope = Some(scope);
+    let same =
+        |order: &&mut Order<'m>| order.number == number && order.is_injection == is_injection;
+    match orders.iter_mut().find(same) {
+        Some(order) => order.keys.push(key),
+        None => orders.push(Order {
+            number,
+            is_injection,
+            keys: vec![key],
+            authored_at,
+        }),
+    }
+}
+
+/// Everything of a request that does not depend on what else is in the message.
+fn fill<'m>(
+    context: &mut Context<'m>,
+    prescribed: &Prescribed<'m>,
+    is_injection: bool,
+    medication: CodeableConcept<'m>,
+    request: &mut MedicationRequest<'m>,
+) {
+    request.intent = "order".into();
+    request.subject = context.patient_reference();
+    request.category = categories(context, prescribed);
+    request.requester = requester(context, prescribed);
+    request.note = notes(prescribed);
+    group(context, prescribed, request);
     if is_injection {
         request.meta = Meta::of_profile(profile::MEDICATION_REQUEST_INJECTION);
-        mixture::fill(context, prescribed, &mut request);
+        mixture::fill(context, prescribed, request);
     } else {
         request.meta = Meta::of_profile(profile::MEDICATION_REQUEST);
         request.medication = Some(MedicationChoice::CodeableConcept(medication));
     }
-    dosage::fill(context, prescribed, is_injection, &mut request);
-    let body = request.to_json();
-    context.record(key.clone(), body).scope = Some(scope);
-    match orders.iter_mut().find(|order| order.number == number) {
-        Some(order) => order.keys.push(key),
-        None => {
-            let authored_at = authored.1;
-            orders.push(Order {
-                number,
-                is_injection,
-                keys: vec![key],
-                authored_at,
-            });
-        }
-    }
+    dosage::fill(context, prescribed, is_injection, request);
 }
 
 /// ORC-2, else ORC-3, else RXE-15, else the storage file's number.

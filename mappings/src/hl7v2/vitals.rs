@@ -15,8 +15,8 @@ use renkei_fhir::emit::{
 use renkei_fhir::jp_core::{profile, system};
 
 use super::results::{
-    Group, Kind, Measured, Row, Shared, Taken, effective_of, is_cancel, is_complete, notes, taken,
-    tell,
+    Group, Kind, Measured, Row, Shared, Taken, effective_of, fold, is_cancel, is_complete, notes,
+    taken, tell,
 };
 use crate::context::Context;
 
@@ -32,6 +32,9 @@ const SYSTOLIC: (&str, &str) = ("9A75", "8480-6");
 const DIASTOLIC: (&str, &str) = ("9A76", "8462-4");
 /// LOINC: blood pressure with its parts.
 const PRESSURE: &str = "85354-9";
+
+/// LOINC: oxygen saturation by pulse oximetry.
+const SATURATION: &str = "59408-5";
 
 /// First characters of JLAC10 and the LOINC code of the same thing.
 const OTHERS: [(&str, &str); 3] = [("9P1", "8310-5"), ("9P2", "9279-1"), ("9P3", "8867-4")];
@@ -192,49 +195,55 @@ fn observation<'a>(
         ..Observation::default()
     };
     for part in parts {
-        let Measurement {
-            row,
-            taken,
-            measured,
-        } = part;
-        observation.effective = Some(taken.effective());
-        let pressure = pressure_of(&row).map(|((_, loinc), _)| loinc);
-        let mut code = row.code;
-        let loinc = pressure.or_else(|| {
-            let is_saturation = || {
-                super::results::fold(&code.text)
-                    .to_ascii_uppercase()
-                    .contains("SPO2")
-            };
-            let known = OTHERS
-                .iter()
-                .find(|(prefix, _)| row.jlac10.starts_with(prefix))
-                .map(|(_, loinc)| *loinc);
-            known.or_else(|| is_saturation().then_some("59408-5"))
-        });
-        code.coding
-            .extend(loinc.map(|loinc| Coding::new(system::LOINC, loinc, "")));
-        if pressure.is_none() {
-            observation.code = code;
-            observation.value = measured.value;
-            observation.data_absent_reason = measured.absent;
-            observation.interpretation = measured.interpretation;
-            observation.reference_range = measured.range;
-            continue;
-        }
-        let coding = vec![Coding::new(system::LOINC, PRESSURE, "")];
-        observation.code = CodeableConcept {
-            coding,
-            text: "血圧".into(),
-            ..CodeableConcept::default()
-        };
-        observation.component.push(ObservationComponent {
-            code,
-            value: measured.value,
-            data_absent_reason: measured.absent,
-            interpretation: measured.interpretation,
-            reference_range: measured.range,
-        });
+        add(&mut observation, part);
     }
     observation
+}
+
+/// Adds one measurement: a pressure as a component, anything else as the value itself.
+fn add<'a>(observation: &mut Observation<'a>, part: Measurement<'a>) {
+    let Measurement {
+        row,
+        taken,
+        measured,
+    } = part;
+    observation.effective = Some(taken.effective());
+    let is_pressure = pressure_of(&row).is_some();
+    let loinc = loinc_of(&row).map(|loinc| Coding::new(system::LOINC, loinc, ""));
+    let mut code = row.code;
+    code.coding.extend(loinc);
+    if !is_pressure {
+        observation.code = code;
+        observation.value = measured.value;
+        observation.data_absent_reason = measured.absent;
+        observation.interpretation = measured.interpretation;
+        observation.reference_range = measured.range;
+        return;
+    }
+    observation.code = CodeableConcept {
+        coding: vec![Coding::new(system::LOINC, PRESSURE, "")],
+        text: "血圧".into(),
+        ..CodeableConcept::default()
+    };
+    observation.component.push(ObservationComponent {
+        code,
+        value: measured.value,
+        data_absent_reason: measured.absent,
+        interpretation: measured.interpretation,
+        reference_range: measured.range,
+    });
+}
+
+/// The LOINC code of what a row measures, where its JLAC10 class or its name leaves no doubt.
+fn loinc_of(row: &Row<'_>) -> Option<&'static str> {
+    if let Some(((_, loinc), _)) = pressure_of(row) {
+        return Some(loinc);
+    }
+    let known = OTHERS
+        .iter()
+        .find(|(prefix, _)| row.jlac10.starts_with(prefix));
+    let is_saturation = || fold(&row.code.text).to_ascii_uppercase().contains("SPO2");
+    known
+        .map(|(_, loinc)| *loinc)
+        .or_else(|| is_saturation().then_some(SATURATION))
 }

@@ -17,10 +17,11 @@ use crate::reader::Seg;
 /// The id of the contained medication.
 const ID: &str = "mixture";
 
-/// Whether RXE-2 names a kind of injection instead of a drug (JAHIS table JHSI0002, or its local twin).
+/// Whether this is an injection: it has components, or RXE-2 names a kind of injection instead of a drug
+/// (JAHIS table JHSI0002, or its local twin).
 pub(super) fn is_injection(prescribed: &Prescribed<'_>) -> bool {
     let system = prescribed.rxe.field(2).component(3).raw().trim();
-    matches!(system, "JHSI0002" | "99I02")
+    !prescribed.components.is_empty() || matches!(system, "JHSI0002" | "99I02")
 }
 
 /// Fills the contained medication; the kind of injection becomes a category.
