@@ -96,8 +96,11 @@ impl FolderDrop {
                 }
                 if answer.is_ack {
                     let path = self.config.folder.join("out").join(&answer.name);
-                    if let Err(error) = fs::remove_file(path) {
-                        tracing::warn!(source = %teller.source(), %error, "an answer file cannot be removed");
+                    match fs::remove_file(path) {
+                        Ok(()) => return Ok(()),
+                        Err(error) => {
+                            tracing::warn!(source = %teller.source(), %error, "an answer file cannot be removed");
+                        }
                     }
                 }
             }
@@ -110,6 +113,7 @@ impl FolderDrop {
     }
 }
 
+/// A file that cannot be read now is tried again at the next look; it does not hold up the others.
 fn look(
     folder: &Path,
     read: &HashMap<String, State>,
@@ -117,41 +121,51 @@ fn look(
 ) -> io::Result<Vec<Answer>> {
     let mut answers = Vec::new();
     for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
-        };
-        let (stem, is_ack) = match (
-            name.strip_suffix(".ack.csv"),
-            name.strip_suffix(".seen.csv"),
-        ) {
-            (Some(stem), _) => (stem.to_owned(), true),
-            (None, Some(stem)) => (stem.to_owned(), false),
-            (None, None) => continue,
-        };
-        let metadata = entry.metadata()?;
-        let state = (metadata.len(), metadata.modified().ok());
-        let changed = state.1.and_then(|time| Timestamp::try_from(time).ok());
-        if read.get(&name) == Some(&state) {
-            if !is_ack && changed.is_some_and(|changed| changed < too_old) {
-                fs::remove_file(entry.path())?;
-            }
-            continue;
+        match entry.and_then(|entry| look_at(&entry, read, too_old)) {
+            Ok(answer) => answers.extend(answer),
+            Err(error) => tracing::warn!(%error, "an answer file of the ward cannot be read"),
         }
-        let mut bytes = Vec::new();
-        fs::File::open(entry.path())?
-            .take(ANSWER_BYTES)
-            .read_to_end(&mut bytes)?;
-        answers.push(Answer {
-            name,
-            stem,
-            is_ack,
-            state,
-            bytes,
-        });
     }
     answers.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(answers)
+}
+
+fn look_at(
+    entry: &fs::DirEntry,
+    read: &HashMap<String, State>,
+    too_old: Timestamp,
+) -> io::Result<Option<Answer>> {
+    let Ok(name) = entry.file_name().into_string() else {
+        return Ok(None);
+    };
+    let (stem, is_ack) = match (
+        name.strip_suffix(".ack.csv"),
+        name.strip_suffix(".seen.csv"),
+    ) {
+        (Some(stem), _) => (stem.to_owned(), true),
+        (None, Some(stem)) => (stem.to_owned(), false),
+        (None, None) => return Ok(None),
+    };
+    let metadata = entry.metadata()?;
+    let state = (metadata.len(), metadata.modified().ok());
+    if read.get(&name) == Some(&state) {
+        let changed = state.1.and_then(|time| Timestamp::try_from(time).ok());
+        if !is_ack && changed.is_some_and(|changed| changed < too_old) {
+            fs::remove_file(entry.path())?;
+        }
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(entry.path())?
+        .take(ANSWER_BYTES)
+        .read_to_end(&mut bytes)?;
+    Ok(Some(Answer {
+        name,
+        stem,
+        is_ack,
+        state,
+        bytes,
+    }))
 }
 
 /// What a file says; `None` when it cannot be read.
