@@ -1,1 +1,17 @@
-//! renkei: the hub between the systems of home care. Library and binary.
+//! renkei (連携): the hub between the systems of home care. Read `pipeline` first: it is the walk of a
+//! message in one page.
+
+pub mod cli;
+pub mod compose;
+pub mod config;
+pub mod engine;
+pub mod hub;
+pub mod identify;
+pub mod inbox;
+pub mod normalize;
+pub mod outbox;
+pub mod pipeline;
+pub mod record;
+pub mod route;
+pub mod store;
+pub mod world;

@@ -1,2 +1,7 @@
-//! The renkei binary.
-fn main() {}
+//! The binary `renkei`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    renkei::cli::main()
+}

@@ -1,0 +1,141 @@
+//! The command line. Data goes to stdout, everything else to stderr; lists print a table, or JSON with
+//! `--json`. Exit 0 done, 64 bad usage or configuration, 65 bad input data, 70 own fault.
+
+pub mod check;
+pub mod map;
+pub mod run;
+pub mod sim;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use renkei_core::chain;
+
+/// How a command ended, as the process tells its caller (`sysexits.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// Bad usage or configuration.
+    Usage,
+    /// Bad input data, named on stderr.
+    Data,
+    /// Own fault.
+    Fault,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Usage => 64,
+            Exit::Data => 65,
+            Exit::Fault => 70,
+        })
+    }
+}
+
+/// The hub between the systems of home care.
+#[derive(Debug, Parser)]
+#[command(name = "renkei", version, about = "renkei 連携: the hub between the systems of home care", long_about = None)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What renkei can do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the hub until SIGTERM or Ctrl-C.
+    Run(run::Run),
+    /// Checks a configuration; with --probe asks every peer without writing anything.
+    Check(check::Check),
+    /// Prints the JSON Schema of renkei.toml.
+    Schema,
+    /// Dry run: what a mapping makes of files or trees.
+    Map(map::Map),
+    /// A simulated other end on loopback.
+    Sim(sim::Sim),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ConfigFile {
+    /// The configuration file.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "RENKEI_CONFIG",
+        default_value = "renkei.toml"
+    )]
+    pub config: PathBuf,
+}
+
+/// Parses the arguments and runs the command.
+pub fn main() -> ExitCode {
+    // With two providers linked rustls cannot choose; the first call wins and a second is no fault.
+    let _chosen = rustls::crypto::ring::default_provider().install_default();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let help = !error.use_stderr();
+            let _printed = error.print();
+            return if help {
+                Exit::Done.into()
+            } else {
+                Exit::Usage.into()
+            };
+        }
+    };
+    init_tracing();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fault(&error.into()).into(),
+    };
+    let done = runtime.block_on(dispatch(arguments.command));
+    // Blocking work that nobody waits for must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    done.unwrap_or_else(|error| fault(&error)).into()
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Run(run) => run.run().await,
+        Command::Check(check) => check.run().await,
+        Command::Schema => check::schema(),
+        Command::Map(map) => map.run(),
+        Command::Sim(sim) => sim.run().await,
+    }
+}
+
+fn fault(error: &anyhow::Error) -> Exit {
+    complain(&format!("renkei: {}", chain(error.as_ref())));
+    Exit::Fault
+}
+
+/// One line on stderr.
+pub fn complain(line: &str) {
+    let _written = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// One line on stdout. A reader that went away (`| head`) is no fault.
+pub fn say(line: &str) {
+    if writeln!(std::io::stdout().lock(), "{line}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+fn init_tracing() {
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("RENKEI_LOG").unwrap_or_else(|_| "info".into());
+    let _already = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .try_init();
+}

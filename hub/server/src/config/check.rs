@@ -1,0 +1,361 @@
+//! From the file to what the rooms need. [`Checked`] cannot be built unchecked; every problem is
+//! reported, not the first. Checking reads the file, the relevance table and the font, opens no port
+//! and asks nobody.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use renkei_adapters::ward;
+use renkei_core::notice::Speaker;
+use renkei_core::{Code, FacilityId, Mapper, SinkName, SourceName};
+use renkei_mappings::post::font::Font;
+
+use super::file::{Admit, Env, File, Peer, PeerAdapter, Source, SourceAdapter};
+use super::setup::{FacilitySetup, Settle, Setup, SinkMode, SinkSetup};
+use crate::normalize::ByFacility;
+use crate::outbox::Backoff;
+use crate::route::relevance::Relevance;
+
+/// Where Debian's font packages put a Japanese font.
+const FONTS: [&str; 4] = [
+    "/usr/share/fonts/opentype/ipaexfont-gothic/ipaexg.ttf",
+    "/usr/share/fonts/opentype/ipaexfont/ipaexg.ttf",
+    "/usr/share/fonts/truetype/fonts-japanese-gothic.ttf",
+    "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
+];
+
+/// One thing wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code} {place}: {reason}")]
+pub struct Problem {
+    /// The code.
+    pub code: Code,
+    /// `renkei.toml:12:5` or the table's name.
+    pub place: String,
+    /// What is wrong and what would be right.
+    pub reason: String,
+}
+
+/// A configuration that can be run.
+pub struct Checked {
+    /// Folder of the ledger.
+    pub data_dir: PathBuf,
+    /// What the pure stops read.
+    pub setup: Setup,
+    /// The sources.
+    pub sources: Vec<(SourceName, Source)>,
+    /// The peers.
+    pub peers: Vec<(SinkName, Peer)>,
+    /// The font of the sheet; `None` = no sheet is attached.
+    pub font: Option<Arc<Font>>,
+    /// Waits between attempts.
+    pub backoff: Backoff,
+}
+
+impl std::fmt::Debug for Checked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Checked({} sources, {} peers)",
+            self.sources.len(),
+            self.peers.len()
+        )
+    }
+}
+
+impl Checked {
+    /// Reads and checks `path`.
+    ///
+    /// # Errors
+    /// Every problem found. A message never repeats the line of the file: it may hold a secret.
+    pub fn read(path: &Path) -> Result<Self, Vec<Problem>> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| vec![problem(name.clone(), error.to_string())])?;
+        let file: File =
+            toml::from_str(&text).map_err(|error| vec![parse_problem(&name, &text, &error)])?;
+        Self::check(file, path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// Checks a parsed file; relative paths start at `base`.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub fn check(file: File, base: &Path) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let relevance = relevance(&file, base, &mut problems);
+        let font = font(&file, base, &mut problems);
+        let facilities = facilities(&file, &mut problems);
+        let sources: Vec<_> = file
+            .source
+            .into_iter()
+            .map(|(name, source)| (SourceName::new(name), source))
+            .collect();
+        let peers: Vec<_> = file
+            .peer
+            .into_iter()
+            .map(|(name, peer)| (SinkName::new(name), peer))
+            .collect();
+        for (name, source) in &sources {
+            check_source(name, source, &facilities, &mut problems);
+        }
+        for (name, peer) in &peers {
+            check_peer(name, peer, &mut problems);
+        }
+        let (Some(relevance), true) = (relevance, problems.is_empty()) else {
+            return Err(problems);
+        };
+        let setup = Setup {
+            facilities,
+            sinks: peers
+                .iter()
+                .map(|(name, peer)| (name.clone(), sink_setup(peer)))
+                .collect(),
+            live_from: live_from(&sources, &peers),
+            settle: Settle {
+                after: Duration::from_secs(file.notices.settle_secs),
+                at_most: Duration::from_secs(file.notices.settle_most_secs),
+                at_once: file.notices.at_once,
+            },
+            staging: file.hub.env == Env::Staging,
+            relevance,
+        };
+        let backoff = Backoff {
+            first: Duration::from_millis(file.hub.retry.first_millis.max(1)),
+            most: Duration::from_secs(file.hub.retry.most_secs.max(1)),
+        };
+        Ok(Self {
+            data_dir: base.join(file.hub.data_dir),
+            setup,
+            sources,
+            peers,
+            font,
+            backoff,
+        })
+    }
+
+    /// One mapper per source; peers are read by the mapping `peer`.
+    pub fn mappers(&self) -> HashMap<SourceName, Arc<dyn Mapper>> {
+        let mut mappers: HashMap<SourceName, Arc<dyn Mapper>> = HashMap::new();
+        for (name, source) in &self.sources {
+            mappers.insert(name.clone(), Arc::new(ByFacility::of(source)));
+        }
+        for (name, _) in &self.peers {
+            mappers.insert(SourceName::new(name.as_str()), Arc::new(ByFacility::peer()));
+        }
+        mappers
+    }
+
+    /// Who each source may keep.
+    pub fn admits(&self) -> HashMap<SourceName, Admit> {
+        self.sources
+            .iter()
+            .map(|(name, source)| (name.clone(), source.admit))
+            .collect()
+    }
+}
+
+fn parse_problem(name: &str, text: &str, error: &toml::de::Error) -> Problem {
+    let place = error.span().map_or_else(
+        || name.to_owned(),
+        |span| {
+            let before = text.get(..span.start).unwrap_or("");
+            let line = before.matches('\n').count() + 1;
+            let column = before
+                .chars()
+                .rev()
+                .take_while(|character| *character != '\n')
+                .count()
+                + 1;
+            format!("{name}:{line}:{column}")
+        },
+    );
+    problem(place, error.message().to_owned())
+}
+
+fn problem(place: impl Into<String>, reason: impl Into<String>) -> Problem {
+    Problem {
+        code: Code::CFG_INVALID,
+        place: place.into(),
+        reason: reason.into(),
+    }
+}
+
+fn relevance(file: &File, base: &Path, problems: &mut Vec<Problem>) -> Option<Relevance> {
+    let mut table = match Relevance::built_in() {
+        Ok(table) => table,
+        Err(error) => {
+            problems.push(problem("built-in relevance table", error.to_string()));
+            return None;
+        }
+    };
+    if let Some(path) = &file.policy.relevance_file {
+        let path = base.join(path);
+        let read = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+        let read = read.and_then(|text| {
+            table
+                .override_with(&text)
+                .map_err(|error| error.to_string())
+        });
+        if let Err(reason) = read {
+            problems.push(problem(path.display().to_string(), reason));
+        }
+    }
+    Some(table)
+}
+
+fn font(file: &File, base: &Path, problems: &mut Vec<Problem>) -> Option<Arc<Font>> {
+    if !file.documents.sheet {
+        return None;
+    }
+    let named = file.documents.font.as_ref().map(|path| base.join(path));
+    let Some(path) = named.or_else(|| FONTS.iter().map(PathBuf::from).find(|path| path.exists()))
+    else {
+        problems.push(Problem {
+            code: Code::CFG_NO_FONT,
+            place: "documents.font".to_owned(),
+            reason: "no Japanese font found; install fonts-ipaexfont, name a font, or set `sheet = false`".to_owned(),
+        });
+        return None;
+    };
+    let loaded = std::fs::read(&path).map_err(|error| error.to_string());
+    match loaded.and_then(|bytes| Font::load(bytes, 0).map_err(|error| error.to_string())) {
+        Ok(font) => Some(Arc::new(font)),
+        Err(reason) => {
+            problems.push(Problem {
+                code: Code::CFG_NO_FONT,
+                place: path.display().to_string(),
+                reason,
+            });
+            None
+        }
+    }
+}
+
+fn facilities(file: &File, problems: &mut Vec<Problem>) -> BTreeMap<FacilityId, FacilitySetup> {
+    let mut facilities = BTreeMap::new();
+    for (number, facility) in &file.facility {
+        match FacilityId::new(number) {
+            Ok(id) => {
+                let speaker = Speaker {
+                    facility: facility.name.clone(),
+                    desk: facility.desk.clone(),
+                    phone: facility.phone.clone(),
+                    hours: facility.hours.clone(),
+                };
+                facilities.insert(
+                    id,
+                    FacilitySetup {
+                        speaker,
+                        class: facility.class.clone(),
+                        district: facility.district.clone(),
+                        test_patients: facility.test_patients.clone(),
+                    },
+                );
+            }
+            Err(error) => problems.push(problem(format!("facility.{number}"), error.to_string())),
+        }
+    }
+    facilities
+}
+
+fn check_source(
+    name: &SourceName,
+    source: &Source,
+    known: &BTreeMap<FacilityId, FacilitySetup>,
+    problems: &mut Vec<Problem>,
+) {
+    let (wrong, speaks) = match &source.adapter {
+        SourceAdapter::Mllp(config) => {
+            let tables = config
+                .facility_by_sender
+                .values()
+                .chain(config.facility_by_client.values());
+            (
+                config.validate(),
+                config
+                    .facility
+                    .iter()
+                    .chain(tables)
+                    .cloned()
+                    .collect::<Vec<_>>(),
+            )
+        }
+        SourceAdapter::Ssmix2(config) => (
+            config.validate(),
+            config
+                .roots
+                .iter()
+                .map(|root| root.facility.clone())
+                .collect(),
+        ),
+        SourceAdapter::Folder(config) => (config.validate(), vec![config.facility.clone()]),
+    };
+    problems.extend(wrong.into_iter().map(|reason| {
+        let code = if reason.contains(Code::CFG_EXPOSED.as_str()) {
+            Code::CFG_EXPOSED
+        } else {
+            Code::CFG_INVALID
+        };
+        Problem {
+            code,
+            place: format!("source.{name}"),
+            reason,
+        }
+    }));
+    for facility in speaks
+        .iter()
+        .filter(|facility| !known.contains_key(facility))
+    {
+        problems.push(problem(format!("source.{name}"), format!("facility {facility} has no table [facility.{facility}]: posts could not say who speaks")));
+    }
+}
+
+fn check_peer(name: &SinkName, peer: &Peer, problems: &mut Vec<Problem>) {
+    let wrong = match &peer.adapter {
+        PeerAdapter::Mcs(config) => config.check(),
+        PeerAdapter::VitalLink(config) => config.check(),
+        PeerAdapter::Ward(config) => config.check(),
+    };
+    problems.extend(wrong.into_iter().map(|wrong| Problem {
+        code: wrong.code,
+        place: format!("peer.{name}.adapter.{}", wrong.field),
+        reason: wrong.reason,
+    }));
+    if peer.mode == SinkMode::Live && peer.agreement_ref.is_none() {
+        problems.push(Problem {
+            code: Code::RTE_NO_AGREEMENT,
+            place: format!("peer.{name}"),
+            reason: "mode `live` needs `agreement_ref`: the written agreement with its operator"
+                .to_owned(),
+        });
+    }
+}
+
+fn sink_setup(peer: &Peer) -> SinkSetup {
+    SinkSetup {
+        mode: peer.mode,
+        agreement_ref: peer.agreement_ref.clone(),
+        reply_reaches: peer.reply_reaches
+            && !matches!(&peer.adapter, PeerAdapter::Ward(ward::Config::FileDrop(_))),
+    }
+}
+
+/// The later of a source's and a peer's own date.
+fn live_from(
+    sources: &[(SourceName, Source)],
+    peers: &[(SinkName, Peer)],
+) -> BTreeMap<(SourceName, SinkName), Timestamp> {
+    let mut table = BTreeMap::new();
+    for (source, from) in sources {
+        for (sink, to) in peers {
+            if let Some(date) = from.live_from.max(to.live_from) {
+                table.insert((source.clone(), sink.clone()), date);
+            }
+        }
+    }
+    table
+}

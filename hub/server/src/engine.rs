@@ -1,0 +1,359 @@
+//! The hub's own worker: takes waiting messages through stops 3 to 8 in batches and settles due
+//! notices. One task; every step can be called by a test without waiting.
+//!
+//! Mapping and rendering are pure CPU and happen outside any transaction; the database is touched by
+//! load and apply only.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, RwLock};
+
+use jiff::Timestamp;
+use renkei_core::source::Processed;
+use renkei_core::{
+    AttachmentRef, Clock, Code, MapError, Mapper, MessageId, Sink, SinkName, SourceName, chain,
+    limits,
+};
+use renkei_mappings::post::font::Font;
+use tokio::sync::Notify;
+use tracing::{debug, error, warn};
+
+use crate::config::Setup;
+use crate::outbox::InFlight;
+use crate::pipeline::{self, Mapped};
+use crate::store::blob::Blobs;
+use crate::store::{Framed, Store, StoreError, Waiting};
+use crate::world::{Effects, Keys, MessageState, PlannedDelivery, World};
+
+/// Whether a step found something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Did {
+    /// Call again at once.
+    Work,
+    /// Wait for a signal or the next timer.
+    Nothing,
+}
+
+/// Notices settled in one transaction at most.
+const SETTLE_BATCH: usize = 32;
+
+/// Everything the engine works with.
+pub struct Engine {
+    /// The ledger.
+    pub store: Arc<dyn Store>,
+    /// Documents and large bodies.
+    pub blobs: Arc<dyn Blobs>,
+    /// One mapper per source.
+    pub mappers: HashMap<SourceName, Arc<dyn Mapper>>,
+    /// Sinks, for framing.
+    pub sinks: HashMap<SinkName, Arc<dyn Sink>>,
+    /// The decided configuration; operators may change sink modes while the hub runs.
+    pub setup: Arc<RwLock<Arc<Setup>>>,
+    /// The font of the PDF.
+    pub font: Option<Arc<Font>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Told after each batch: how messages ended.
+    pub finished: Arc<dyn Fn(&[(MessageId, Processed)]) + Send + Sync>,
+    /// What the couriers are sending now.
+    pub in_flight: Arc<InFlight>,
+    /// Fires when deliveries may be due.
+    pub outbox: Arc<Notify>,
+    /// After an unclean end waiting messages run one by one, each attempt counted before it.
+    pub singly: std::sync::atomic::AtomicBool,
+}
+
+impl Engine {
+    /// Processes one batch of waiting messages, or settles due notices.
+    ///
+    /// # Errors
+    /// Only when the ledger fails; a refused batch is bisected here.
+    pub async fn step(&self) -> Result<Did, StoreError> {
+        let processed = self.process().await?;
+        let settled = self.settle().await?;
+        Ok(if processed == Did::Work || settled == Did::Work {
+            Did::Work
+        } else {
+            Did::Nothing
+        })
+    }
+
+    /// When the next notice falls due.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.store.next_due().await
+    }
+
+    fn setup(&self) -> Arc<Setup> {
+        self.setup.read().map_or_else(
+            |poisoned| poisoned.into_inner().clone(),
+            |setup| setup.clone(),
+        )
+    }
+
+    async fn process(&self) -> Result<Did, StoreError> {
+        let singly = self.singly.load(std::sync::atomic::Ordering::Relaxed);
+        let waiting = self
+            .store
+            .waiting(if singly { 1 } else { limits::PROCESS_BATCH })
+            .await?;
+        if waiting.is_empty() {
+            self.singly
+                .store(false, std::sync::atomic::Ordering::Relaxed);
+            return Ok(Did::Nothing);
+        }
+        if singly {
+            let ids: Vec<MessageId> = waiting.iter().map(|waiting| waiting.message.id).collect();
+            self.store.count_attempt(&ids).await?;
+        }
+        let batch = self.map(waiting).await;
+        debug!(messages = batch.len(), "processing");
+        self.commit(batch).await?;
+        self.outbox.notify_waiters();
+        Ok(Did::Work)
+    }
+
+    /// Stop 3, normalize: pure CPU on blocking threads, in parallel.
+    async fn map(&self, waiting: Vec<Waiting>) -> Vec<Mapped> {
+        let share = waiting.len().div_ceil(2).max(1);
+        let mut shares = Vec::new();
+        let mut waiting = waiting.into_iter().peekable();
+        while waiting.peek().is_some() {
+            let part: Vec<Waiting> = waiting.by_ref().take(share).collect();
+            let mappers = self.mappers.clone();
+            shares.push(tokio::task::spawn_blocking(move || {
+                part.into_iter()
+                    .map(|one| map_one(&mappers, one))
+                    .collect::<Vec<_>>()
+            }));
+        }
+        let mut mapped = Vec::new();
+        for share in shares {
+            match share.await {
+                Ok(part) => mapped.extend(part),
+                Err(error) => error!(error = %chain(&error), "a mapping thread ended"),
+            }
+        }
+        mapped
+    }
+
+    /// Applies a batch; when the database refuses it, halves it until only the guilty message is left.
+    async fn commit(&self, batch: Vec<Mapped>) -> Result<(), StoreError> {
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            let effects = self.decide(&part, None).await?;
+            let finished = ended(&effects);
+            match self.store.apply(effects, Vec::new()).await {
+                Ok(()) => (self.finished)(&finished),
+                Err(StoreError::Refused(source)) if part.len() == 1 => {
+                    error!(error = %chain(source.as_ref()), "the database refused a message");
+                    let effects = self.decide(&part, Some(Code::INB_REFUSED_BY_STORE)).await?;
+                    let finished = ended(&effects);
+                    self.store.apply(effects, Vec::new()).await?;
+                    (self.finished)(&finished);
+                }
+                Err(StoreError::Refused(source)) => {
+                    warn!(messages = part.len(), error = %chain(source.as_ref()), "batch refused, halving it");
+                    let mut first = part;
+                    let second = first.split_off(first.len() / 2);
+                    parts.push(second);
+                    parts.push(first);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads the world and decides the batch over it. `fail` ends its only message with a code and no
+    /// other effect.
+    async fn decide(&self, batch: &[Mapped], fail: Option<Code>) -> Result<Effects, StoreError> {
+        let mut poisoned = Vec::new();
+        loop {
+            let mut world = World::empty(self.clock.now(), self.setup());
+            if let Some(code) = fail {
+                pipeline::fail_all(&mut world, batch, code);
+                return Ok(world.effects);
+            }
+            let mut keys = Keys::default();
+            for mapped in batch {
+                if let Ok(draft) = &mapped.draft {
+                    keys.add(draft);
+                }
+            }
+            self.store.load(&keys, &mut world).await?;
+            match pipeline::process_batch(&mut world, batch, &poisoned) {
+                Ok(()) => return Ok(world.effects),
+                Err(index) => {
+                    error!(index, "processing a message panicked; it is failed");
+                    poisoned.push(index);
+                }
+            }
+        }
+    }
+
+    /// Settles due notices: compose, route, render, frame, commit.
+    async fn settle(&self) -> Result<Did, StoreError> {
+        let now = self.clock.now();
+        let due = self.store.due_notices(now, SETTLE_BATCH).await?;
+        if due.is_empty() {
+            return Ok(Did::Nothing);
+        }
+        let effects = self.compose(&due, now).await?;
+        if effects.superseded.is_empty() {
+            self.store_settled(effects).await?;
+            return Ok(Did::Work);
+        }
+        // What is being sent at this moment cannot be taken back: its notice waits until that is known.
+        let in_flight = self.in_flight.0.lock().await;
+        if effects
+            .superseded
+            .iter()
+            .all(|(id, _)| !in_flight.contains(id))
+        {
+            self.store_settled(effects).await?;
+            return Ok(Did::Work);
+        }
+        drop(in_flight);
+        for notice in &due {
+            let effects = self.compose(&[*notice], now).await?;
+            let in_flight = self.in_flight.0.lock().await;
+            if effects
+                .superseded
+                .iter()
+                .all(|(id, _)| !in_flight.contains(id))
+            {
+                self.store_settled(effects).await?;
+            }
+        }
+        Ok(Did::Nothing)
+    }
+
+    /// Composes, routes and renders, over a world of its own.
+    async fn compose(
+        &self,
+        due: &[renkei_core::NoticeId],
+        now: Timestamp,
+    ) -> Result<Effects, StoreError> {
+        let mut world = World::empty(now, self.setup());
+        self.store.load_notices(due, &mut world).await?;
+        for notice in due {
+            pipeline::settle(&mut world, *notice);
+        }
+        Ok(world.effects)
+    }
+
+    async fn store_settled(&self, mut effects: Effects) -> Result<(), StoreError> {
+        let mut framed = Vec::new();
+        for delivery in &mut effects.deliveries {
+            framed.push(self.frame(delivery).await);
+        }
+        self.store.apply(effects, framed).await?;
+        self.outbox.notify_waiters();
+        Ok(())
+    }
+
+    /// Renders the sheet, stores it, and frames the post: these bytes are what every attempt sends.
+    async fn frame(&self, delivery: &mut PlannedDelivery) -> Framed {
+        let id = delivery.id.clone();
+        if let (Some(sheet), Some(font)) = (delivery.post.sheet.take(), self.font.clone()) {
+            match self.attach_sheet(sheet, font).await {
+                Ok(attachment) => delivery.post.attachments.insert(0, attachment),
+                Err(code) => {
+                    return Framed {
+                        id,
+                        payload: Err(code),
+                    };
+                }
+            }
+        }
+        let payload = match self.sinks.get(&delivery.channel.sink) {
+            Some(sink) => sink
+                .frame(&delivery.post, &delivery.channel)
+                .map_err(|error| error.code),
+            None => Err(Code::DLV_FRAME),
+        };
+        Framed { id, payload }
+    }
+
+    async fn attach_sheet(
+        &self,
+        sheet: renkei_core::delivery::Sheet,
+        font: Arc<Font>,
+    ) -> Result<AttachmentRef, Code> {
+        let drawn =
+            tokio::task::spawn_blocking(move || renkei_mappings::post::pdf::pdf(&sheet, &font))
+                .await;
+        let bytes = match drawn {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(error)) => {
+                error!(error = %chain(&error), "the sheet could not be drawn");
+                return Err(Code::DLV_FRAME);
+            }
+            Err(_) => return Err(Code::DLV_FRAME),
+        };
+        let size = bytes.len() as u64;
+        let sha256 = self.blobs.put(bytes.into()).await.map_err(|error| {
+            error!(error = %chain(&error), "the sheet could not be stored");
+            Code::DLV_FRAME
+        })?;
+        Ok(AttachmentRef {
+            sha256,
+            media_type: "application/pdf".to_owned(),
+            file_name: "joho-sheet.pdf".to_owned(),
+            size,
+        })
+    }
+}
+
+fn map_one(mappers: &HashMap<SourceName, Arc<dyn Mapper>>, waiting: Waiting) -> Mapped {
+    let Waiting {
+        message,
+        damaged,
+        attempts,
+        control_id_reused,
+        replay,
+    } = waiting;
+    let mapper = mappers.get(&message.source);
+    let failed = |code, at: &str| {
+        Err(MapError {
+            code,
+            at: at.to_owned(),
+        })
+    };
+    let draft = match (damaged, mapper) {
+        (Some(code), _) => failed(code, "body"),
+        (None, _) if attempts >= limits::POISON_ATTEMPTS => failed(Code::INB_POISON, "message"),
+        (None, None) => failed(Code::MAP_NOT_THIS_FORMAT, "source"),
+        (None, Some(mapper)) => catch_unwind(AssertUnwindSafe(|| mapper.map(&message)))
+            .unwrap_or_else(|_| failed(Code::INB_PANIC, "mapping")),
+    };
+    let mapper = mapper
+        .map(|mapper| mapper.id_for(&message).to_string())
+        .unwrap_or_default();
+    Mapped {
+        message,
+        draft,
+        mapper,
+        replay,
+        control_id_reused,
+    }
+}
+
+fn ended(effects: &Effects) -> Vec<(MessageId, Processed)> {
+    effects
+        .outcomes
+        .iter()
+        .map(|(id, outcome)| {
+            let code = outcome.code.unwrap_or(Code::INB_PANIC);
+            let how = match outcome.state {
+                MessageState::Processed | MessageState::Received => Processed::Processed,
+                MessageState::Parked => Processed::Parked(code),
+                MessageState::Failed => Processed::Failed(code),
+            };
+            (*id, how)
+        })
+        .collect()
+}

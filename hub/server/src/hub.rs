@@ -1,0 +1,423 @@
+//! A running hub: ledger, inbox, engine, couriers, sources, and how they start, are woken and drain.
+//!
+//! Wake by signal and by timer; a signal carries no data. Whoever misses one looks at the database
+//! again within [`LOOK_AGAIN`].
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use renkei_adapters::{folder, mcs, mllp, ssmix2, vital_link, ward};
+use renkei_core::{BoxError, Clock, Shutdown, Sink, SinkName, Source, SourceName, chain, limits};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::config::file::{PeerAdapter, SourceAdapter};
+use crate::config::{Checked, Setup};
+use crate::engine::{Did, Engine};
+use crate::inbox::gate::Gate;
+use crate::inbox::space::Space;
+use crate::inbox::{Parts, Writer};
+use crate::outbox::breaker::Breaker;
+use crate::outbox::{Courier, InFlight};
+use crate::store::blob::{Blobs, Folder};
+use crate::store::sqlite::{Access, Sqlite};
+use crate::store::{Store, StoreError};
+
+/// How long a lost signal or another process's write may go unnoticed.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A hub that has been built and not yet started.
+pub struct Hub {
+    store: Arc<Sqlite>,
+    inbox: Arc<Writer>,
+    gate: Arc<Gate>,
+    engine: Arc<Engine>,
+    couriers: Vec<Courier>,
+    sources: Vec<(SourceName, Arc<dyn Source>)>,
+    listening: Vec<(SourceName, SocketAddr)>,
+    setup: Arc<RwLock<Arc<Setup>>>,
+    configured: Arc<Setup>,
+    paused: Arc<RwLock<Vec<SinkName>>>,
+    clock: Arc<dyn Clock>,
+    stored: Arc<Notify>,
+    outbox: Arc<Notify>,
+    fatal: CancellationToken,
+}
+
+/// The hub cannot start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The ledger.
+    #[error("the ledger")]
+    Store(#[from] StoreError),
+    /// A source cannot go on.
+    #[error("source {name}")]
+    Source {
+        /// Which.
+        name: SourceName,
+        /// Why.
+        #[source]
+        source: renkei_core::SourceError,
+    },
+    /// A peer cannot be built.
+    #[error("peer {name}")]
+    Peer {
+        /// Which.
+        name: SinkName,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+}
+
+impl Hub {
+    /// Opens the ledger and builds every room; ports are bound here, so that a taken port is reported
+    /// before anything runs.
+    ///
+    /// # Errors
+    /// [`HubError`] names the part.
+    pub async fn build(checked: Checked, clock: Arc<dyn Clock>) -> Result<Self, HubError> {
+        let store = Arc::new(Sqlite::open(&checked.data_dir, Access::Hub).await?);
+        let blobs: Arc<dyn Blobs> = Arc::new(Folder::new(&checked.data_dir));
+        let gate = Arc::new(Gate::new(checked.admits()));
+        let (stored, outbox, fatal) = (
+            Arc::new(Notify::new()),
+            Arc::new(Notify::new()),
+            CancellationToken::new(),
+        );
+        let inbox = Writer::start(Parts {
+            store: store.clone(),
+            blobs: blobs.clone(),
+            clock: clock.clone(),
+            gate: gate.clone(),
+            space: Space::new(checked.data_dir.clone()),
+            stored: stored.clone(),
+            fatal: fatal.clone(),
+        });
+        let (sinks, back) = peers(&checked, &clock)?;
+        let (mut sources, listening) = sources(&checked, &clock).await?;
+        sources.extend(back);
+        let mappers = checked.mappers();
+        let configured = Arc::new(checked.setup);
+        let setup = Arc::new(RwLock::new(configured.clone()));
+        let in_flight = Arc::new(InFlight::default());
+        let couriers = sinks
+            .iter()
+            .map(|(name, sink)| Courier {
+                name: name.clone(),
+                sink: sink.clone(),
+                store: store.clone(),
+                blobs: blobs.clone(),
+                setup: setup.clone(),
+                clock: clock.clone(),
+                in_flight: in_flight.clone(),
+                backoff: checked.backoff,
+                breaker: Breaker::new(checked.backoff.first, checked.backoff.most),
+            })
+            .collect();
+        let told = inbox.clone();
+        let engine = Arc::new(Engine {
+            store: store.clone(),
+            blobs,
+            mappers,
+            sinks,
+            setup: setup.clone(),
+            font: checked.font,
+            clock: clock.clone(),
+            finished: Arc::new(move |ended| told.finished(ended)),
+            in_flight,
+            outbox: outbox.clone(),
+            singly: AtomicBool::new(false),
+        });
+        let paused = Arc::new(RwLock::new(Vec::new()));
+        Ok(Self {
+            store,
+            inbox,
+            gate,
+            engine,
+            couriers,
+            sources,
+            listening,
+            setup,
+            configured,
+            paused,
+            clock,
+            stored,
+            outbox,
+            fatal,
+        })
+    }
+
+    /// Where sources listen.
+    pub fn listening(&self) -> &[(SourceName, SocketAddr)] {
+        &self.listening
+    }
+
+    /// Runs until `stop` fires, then drains.
+    ///
+    /// # Errors
+    /// When the ledger fails, or a source needs an operator.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), HubError> {
+        let clean = self.store.begin_run(self.clock.now()).await?;
+        if !clean {
+            warn!("the hub did not end cleanly; waiting messages are processed one by one first");
+            self.engine
+                .singly
+                .store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        self.refresh().await?;
+        let sources_stop = stop.child_token();
+        let rooms_stop = CancellationToken::new();
+        let mut rooms: JoinSet<Result<(), HubError>> = JoinSet::new();
+        rooms.spawn(run_engine(
+            self.engine.clone(),
+            self.stored.clone(),
+            rooms_stop.clone(),
+        ));
+        for courier in std::mem::take(&mut self.couriers) {
+            rooms.spawn(run_courier(
+                courier,
+                self.outbox.clone(),
+                self.paused.clone(),
+                rooms_stop.clone(),
+            ));
+        }
+        let mut running: JoinSet<Result<(), HubError>> = JoinSet::new();
+        for (name, source) in std::mem::take(&mut self.sources) {
+            let (inbox, shutdown) = (self.inbox.clone(), shutdown(&sources_stop));
+            running.spawn(async move {
+                source
+                    .run(inbox, shutdown)
+                    .await
+                    .map_err(|source| HubError::Source { name, source })
+            });
+        }
+        info!(sources = running.len(), "hub running");
+        let ended = self.watch(&stop, &mut rooms, &mut running).await;
+        sources_stop.cancel();
+        let drained = tokio::time::timeout(limits::DRAIN, async {
+            while running.join_next().await.is_some() {}
+            rooms_stop.cancel();
+            while rooms.join_next().await.is_some() {}
+        });
+        let in_time = drained.await.is_ok();
+        if ended.is_ok() && in_time {
+            self.store.end_run(self.clock.now()).await?;
+            info!("hub stopped");
+        }
+        ended
+    }
+
+    /// Waits for the end; meanwhile notices what other processes wrote.
+    async fn watch(
+        &self,
+        stop: &CancellationToken,
+        rooms: &mut JoinSet<Result<(), HubError>>,
+        running: &mut JoinSet<Result<(), HubError>>,
+    ) -> Result<(), HubError> {
+        let mut version = self.store.data_version().await?;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = self.fatal.cancelled() => return Err(StoreError::Broken("the ledger failed at a write".into()).into()),
+                Some(ended) = rooms.join_next() => return ended.unwrap_or_else(|error| Err(StoreError::Broken(Box::new(error)).into())),
+                Some(ended) = running.join_next() => match ended {
+                    Ok(Ok(())) if stop.is_cancelled() => return Ok(()),
+                    Ok(Ok(())) => {}
+                    // One source that needs an operator does not stop the others.
+                    Ok(Err(error)) => error!(error = %chain(&error), "a source stopped"),
+                    Err(error) => error!(error = %chain(&error), "a source ended unexpectedly"),
+                },
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+            let now = self.store.data_version().await?;
+            if now != version {
+                version = now;
+                self.refresh().await?;
+                self.stored.notify_one();
+                self.outbox.notify_waiters();
+            }
+            let turned_away = self.gate.take_turned_away();
+            if turned_away > 0 {
+                self.store.count("intake.not_enrolled", turned_away).await?;
+            }
+        }
+    }
+
+    /// Takes over what operators decided: who is enrolled, how far each sink may go.
+    async fn refresh(&self) -> Result<(), HubError> {
+        self.gate.enrol(self.store.enrolled().await?);
+        let overrides = self.store.overrides().await?;
+        let mut setup = (*self.configured).clone();
+        let mut paused = Vec::new();
+        for change in overrides {
+            if let (Some(mode), Some(sink)) = (change.mode, setup.sinks.get_mut(&change.sink)) {
+                sink.mode = mode;
+            }
+            if change.paused {
+                paused.push(change.sink);
+            }
+        }
+        if let Ok(mut shared) = self.setup.write() {
+            *shared = Arc::new(setup);
+        }
+        if let Ok(mut shared) = self.paused.write() {
+            *shared = paused;
+        }
+        Ok(())
+    }
+}
+
+/// The token as adapters see it.
+fn shutdown(token: &CancellationToken) -> Shutdown {
+    let (asked, waited) = (token.clone(), token.clone());
+    Shutdown::new(
+        move || asked.is_cancelled(),
+        move || Box::pin(waited.clone().cancelled_owned()),
+    )
+}
+
+async fn run_engine(
+    engine: Arc<Engine>,
+    stored: Arc<Notify>,
+    stop: CancellationToken,
+) -> Result<(), HubError> {
+    loop {
+        let did = match engine.step().await {
+            Ok(did) => did,
+            Err(StoreError::Full(source)) => {
+                warn!(error = %chain(source.as_ref()), "no room to process, trying again");
+                Did::Nothing
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if did == Did::Work {
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            continue;
+        }
+        let next = engine.next_due().await?;
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = stored.notified() => {}
+            () = tokio::time::sleep(until(next, engine.clock.now())) => {}
+        }
+    }
+}
+
+async fn run_courier(
+    mut courier: Courier,
+    outbox: Arc<Notify>,
+    paused: Arc<RwLock<Vec<SinkName>>>,
+    stop: CancellationToken,
+) -> Result<(), HubError> {
+    loop {
+        let signal = outbox.notified();
+        let is_paused = paused
+            .read()
+            .is_ok_and(|paused| paused.contains(&courier.name));
+        let did = if is_paused {
+            Did::Nothing
+        } else {
+            match courier.step().await {
+                Ok(did) => did,
+                Err(StoreError::Full(source)) => {
+                    warn!(sink = %courier.name, error = %chain(source.as_ref()), "no room to note an outcome, trying again");
+                    Did::Nothing
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        if did == Did::Work && !stop.is_cancelled() {
+            continue;
+        }
+        let next = courier.next_due().await?;
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = signal => {}
+            () = tokio::time::sleep(until(next, courier.clock.now())) => {}
+        }
+    }
+}
+
+/// The wait until a timer, never longer than [`LOOK_AGAIN`] and never a busy loop.
+fn until(next: Option<Timestamp>, now: Timestamp) -> Duration {
+    let wait = next.map_or(LOOK_AGAIN, |next| {
+        Duration::try_from(next.duration_since(now)).unwrap_or(Duration::ZERO)
+    });
+    wait.clamp(Duration::from_millis(5), LOOK_AGAIN)
+}
+
+type Sinks = HashMap<SinkName, Arc<dyn Sink>>;
+type Sources = Vec<(SourceName, Arc<dyn Source>)>;
+
+/// The sinks of a configuration, for asking them without running a hub.
+///
+/// # Errors
+/// [`HubError::Peer`] names the one that cannot be built.
+pub fn sinks(
+    checked: &Checked,
+    clock: &Arc<dyn Clock>,
+) -> Result<HashMap<SinkName, Arc<dyn Sink>>, HubError> {
+    Ok(peers(checked, clock)?.0)
+}
+
+fn peers(checked: &Checked, clock: &Arc<dyn Clock>) -> Result<(Sinks, Sources), HubError> {
+    let (mut sinks, mut back): (Sinks, Sources) = (HashMap::new(), Vec::new());
+    for (name, peer) in &checked.peers {
+        let built = match &peer.adapter {
+            PeerAdapter::Mcs(config) => mcs::build(name, config.clone(), clock.clone()),
+            PeerAdapter::VitalLink(config) => {
+                vital_link::build(name, config.clone(), clock.clone())
+            }
+            PeerAdapter::Ward(config) => ward::build(name, config.clone(), clock.clone()),
+        };
+        let (sink, source) = built.map_err(|problem| HubError::Peer {
+            name: name.clone(),
+            source: Box::new(problem),
+        })?;
+        sinks.insert(name.clone(), sink);
+        back.extend(source.map(|source| (SourceName::new(name.as_str()), source)));
+    }
+    Ok((sinks, back))
+}
+
+async fn sources(
+    checked: &Checked,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Sources, Vec<(SourceName, SocketAddr)>), HubError> {
+    let (mut sources, mut listening): (Sources, _) = (Vec::new(), Vec::new());
+    for (name, source) in &checked.sources {
+        let failed = |source| HubError::Source {
+            name: name.clone(),
+            source,
+        };
+        let built: Arc<dyn Source> = match &source.adapter {
+            SourceAdapter::Mllp(config) => {
+                let bound = mllp::Mllp::bind(name.clone(), config.clone())
+                    .await
+                    .map_err(failed)?
+                    .with_clock(clock.clone());
+                if let Ok(address) = bound.local_addr() {
+                    listening.push((name.clone(), address));
+                }
+                Arc::new(bound)
+            }
+            SourceAdapter::Ssmix2(config) => {
+                Arc::new(ssmix2::Ssmix2::new(name.clone(), config.clone()).map_err(failed)?)
+            }
+            SourceAdapter::Folder(config) => {
+                Arc::new(folder::Folder::new(name.clone(), config.clone()).map_err(failed)?)
+            }
+        };
+        sources.push((name.clone(), built));
+    }
+    Ok((sources, listening))
+}

@@ -1,0 +1,71 @@
+//! The intake gate: of a patient who is not enrolled nothing is kept, not even a log line.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use renkei_core::{FacilityId, LocalId, SourceName};
+
+use crate::config::file::Admit;
+
+/// Who may be kept, per source.
+#[derive(Debug)]
+pub struct Gate {
+    admits: HashMap<SourceName, Admit>,
+    enrolled: RwLock<HashSet<(FacilityId, LocalId)>>,
+    epoch: AtomicU64,
+    turned_away: AtomicU64,
+}
+
+impl Gate {
+    /// A gate for these sources with nobody enrolled yet. A source that is not listed admits everyone:
+    /// the other halves of peers speak about our own deliveries.
+    pub fn new(admits: HashMap<SourceName, Admit>) -> Self {
+        Self {
+            admits,
+            enrolled: RwLock::default(),
+            epoch: AtomicU64::new(1),
+            turned_away: AtomicU64::new(0),
+        }
+    }
+
+    /// Replaces the set of enrolled patients.
+    pub fn enrol(&self, patients: impl IntoIterator<Item = (FacilityId, LocalId)>) {
+        let new: HashSet<_> = patients.into_iter().collect();
+        let mut enrolled = match self.enrolled.write() {
+            Ok(enrolled) => enrolled,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        if *enrolled != new {
+            *enrolled = new;
+            self.epoch.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether messages about this patient may be kept.
+    pub fn admits(&self, source: &SourceName, facility: &FacilityId, subject: &LocalId) -> bool {
+        if self.admits.get(source) != Some(&Admit::Enrolled) {
+            return true;
+        }
+        let enrolled = match self.enrolled.read() {
+            Ok(enrolled) => enrolled,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        enrolled.contains(&(facility.clone(), subject.clone()))
+    }
+
+    /// Grows whenever the set changes.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// Counts a message that was not kept.
+    pub fn turned_away(&self) {
+        self.turned_away.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes the count since the last call.
+    pub fn take_turned_away(&self) -> u64 {
+        self.turned_away.swap(0, Ordering::Relaxed)
+    }
+}

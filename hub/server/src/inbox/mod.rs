@@ -1,0 +1,254 @@
+//! Stop 2, inbox: the only door into the hub. A message is acknowledged when the group it came in with
+//! has been committed.
+//!
+//! Hashing, compression and the blob store run on the caller's task; one writer task takes whatever is
+//! queued and commits it as one group, without a timer: when the disk is slow the groups grow by
+//! themselves.
+
+pub mod gate;
+pub mod space;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use renkei_core::source::Processed;
+use renkei_core::{
+    AcceptError, Clock, FacilityId, Inbox, LocalId, MessageId, NewMessage, Note, Receipt,
+    SourceName, chain, limits,
+};
+use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::store::blob::Blobs;
+use crate::store::{Prepared, Store, StoreError, StoredBody, pack};
+use gate::Gate;
+use space::Space;
+
+/// The inbox over a ledger.
+pub struct Writer {
+    store: Arc<dyn Store>,
+    blobs: Arc<dyn Blobs>,
+    clock: Arc<dyn Clock>,
+    gate: Arc<Gate>,
+    space: Space,
+    queue: mpsc::Sender<Queued>,
+    waiters: Mutex<Waiters>,
+    /// Fires when messages were stored: wakes the engine.
+    stored: Arc<tokio::sync::Notify>,
+    /// Fires when the ledger fails at a write or sync: the process must end.
+    fatal: CancellationToken,
+}
+
+type Waiters = HashMap<MessageId, Vec<oneshot::Sender<Processed>>>;
+
+struct Queued {
+    prepared: Prepared,
+    answer: oneshot::Sender<Result<Receipt, AcceptError>>,
+}
+
+/// What the inbox works with.
+pub struct Parts {
+    /// The ledger.
+    pub store: Arc<dyn Store>,
+    /// Documents and long messages.
+    pub blobs: Arc<dyn Blobs>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The intake gate.
+    pub gate: Arc<Gate>,
+    /// Watches the disk.
+    pub space: Space,
+    /// Fires when messages were stored.
+    pub stored: Arc<tokio::sync::Notify>,
+    /// Fires when the ledger fails.
+    pub fatal: CancellationToken,
+}
+
+impl Writer {
+    /// Starts the writer task. It ends when the last handle to the inbox is gone.
+    pub fn start(parts: Parts) -> Arc<Self> {
+        let (queue, queued) = mpsc::channel(limits::ACCEPT_QUEUE);
+        tokio::spawn(write_groups(
+            parts.store.clone(),
+            queued,
+            parts.stored.clone(),
+            parts.fatal.clone(),
+        ));
+        Arc::new(Self {
+            store: parts.store,
+            blobs: parts.blobs,
+            clock: parts.clock,
+            gate: parts.gate,
+            space: parts.space,
+            queue,
+            waiters: Mutex::default(),
+            stored: parts.stored,
+            fatal: parts.fatal,
+        })
+    }
+
+    /// Told by the engine after each committed batch.
+    pub fn finished(&self, ended: &[(MessageId, Processed)]) {
+        let mut waiters = self.waiters();
+        for (id, how) in ended {
+            for waiter in waiters.remove(id).into_iter().flatten() {
+                // A sender that hung up does not need its answer.
+                let _gone = waiter.send(*how);
+            }
+        }
+    }
+
+    fn waiters(&self) -> MutexGuard<'_, Waiters> {
+        match self.waiters.lock() {
+            Ok(waiters) => waiters,
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+
+    async fn prepare(&self, message: NewMessage) -> Result<Prepared, AcceptError> {
+        let sha256 = message.sha256();
+        let broken = |error: crate::store::blob::BlobError| AcceptError::Broken(Box::new(error));
+        // Documents always lie as files: they are attached to posts by their hash.
+        let packed = if message.meta.media_type.is_some() {
+            None
+        } else {
+            Some(pack(&message.body))
+        };
+        let body = match packed {
+            Some(packed) if packed.len() <= limits::INLINE_BODY_BYTES => StoredBody::Inline(packed),
+            _ => {
+                self.blobs.put(message.body.clone()).await.map_err(broken)?;
+                StoredBody::Blob
+            }
+        };
+        Ok(Prepared {
+            lane: lane(&message),
+            message,
+            sha256,
+            body,
+            received_at: self.clock.now(),
+        })
+    }
+}
+
+/// Order holds per (source, ordering key): the lane is their hash.
+fn lane(message: &NewMessage) -> i64 {
+    let mut hasher = Sha256::new();
+    hasher.update(message.source.as_str().as_bytes());
+    hasher.update([0x1f]);
+    hasher.update(message.ordering_key.as_bytes());
+    let digest = hasher.finalize();
+    let mut bytes = [0_u8; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(bytes) & i64::MAX
+}
+
+/// Takes what is queued and commits it as one group.
+async fn write_groups(
+    store: Arc<dyn Store>,
+    mut queued: mpsc::Receiver<Queued>,
+    stored: Arc<tokio::sync::Notify>,
+    fatal: CancellationToken,
+) {
+    while let Some(first) = queued.recv().await {
+        let mut bytes = first.prepared.message.body.len();
+        let mut group = vec![first];
+        while group.len() < limits::ACCEPT_GROUP && bytes < limits::ACCEPT_GROUP_BYTES {
+            let Ok(next) = queued.try_recv() else { break };
+            bytes += next.prepared.message.body.len();
+            group.push(next);
+        }
+        let (prepared, answers): (Vec<_>, Vec<_>) = group
+            .into_iter()
+            .map(|queued| (queued.prepared, queued.answer))
+            .unzip();
+        let result = store.accept(prepared).await;
+        if let Err(StoreError::Broken(source)) = &result {
+            error!(error = %chain(source.as_ref()), "the ledger failed at a write");
+            fatal.cancel();
+        }
+        let mut receipts = result.as_ref().map_or(&[][..], Vec::as_slice).iter();
+        for answer in answers {
+            let told = match &result {
+                Ok(_) => receipts.next().copied().ok_or(AcceptError::Full),
+                Err(StoreError::Broken(_)) => Err(AcceptError::Broken("the ledger failed".into())),
+                Err(StoreError::Full(_) | StoreError::Refused(_) | StoreError::Unusable { .. }) => {
+                    Err(AcceptError::Full)
+                }
+            };
+            let _gone = answer.send(told);
+        }
+        stored.notify_one();
+    }
+}
+
+#[async_trait]
+impl Inbox for Writer {
+    fn admits(&self, source: &SourceName, facility: &FacilityId, subject: &LocalId) -> bool {
+        self.gate.admits(source, facility, subject)
+    }
+
+    fn admission_epoch(&self) -> u64 {
+        self.gate.epoch()
+    }
+
+    async fn accept(&self, message: NewMessage) -> Result<Receipt, AcceptError> {
+        if let Some(subject) = &message.subject
+            && !self
+                .gate
+                .admits(&message.source, &message.facility, subject)
+        {
+            self.gate.turned_away();
+            return Ok(Receipt::NotEnrolled);
+        }
+        if self.fatal.is_cancelled() {
+            return Err(AcceptError::Broken("the ledger failed before".into()));
+        }
+        if !self.space.is_enough(self.clock.now()) {
+            return Err(AcceptError::Full);
+        }
+        let prepared = self.prepare(message).await?;
+        let (answer, answered) = oneshot::channel();
+        self.queue
+            .send(Queued { prepared, answer })
+            .await
+            .map_err(|_| AcceptError::Stopping)?;
+        answered.await.map_err(|_| AcceptError::Stopping)?
+    }
+
+    async fn processed(&self, id: MessageId) -> Result<Processed, AcceptError> {
+        let (tell, told) = oneshot::channel();
+        self.waiters().entry(id).or_default().push(tell);
+        // It may have ended before we began to listen.
+        let known = self
+            .store
+            .outcome(id)
+            .await
+            .map_err(|error| AcceptError::Broken(Box::new(error)))?;
+        if let Some(how) = known {
+            self.finished(&[(id, how)]);
+        }
+        self.stored.notify_one();
+        told.await.map_err(|_| AcceptError::Stopping)
+    }
+
+    async fn recall(&self, source: &SourceName) -> Result<Vec<Note>, AcceptError> {
+        self.store.recall(source).await.map_err(refused)
+    }
+
+    async fn remember(&self, source: &SourceName, notes: Vec<Note>) -> Result<(), AcceptError> {
+        self.store.remember(source, notes).await.map_err(refused)
+    }
+}
+
+fn refused(error: StoreError) -> AcceptError {
+    match error {
+        StoreError::Full(_) | StoreError::Refused(_) => AcceptError::Full,
+        StoreError::Broken(_) | StoreError::Unusable { .. } => AcceptError::Broken(Box::new(error)),
+    }
+}

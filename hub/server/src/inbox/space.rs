@@ -1,0 +1,64 @@
+//! Accepting stops before the disk is full, so that what was accepted can still be processed.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use jiff::{SignedDuration, Timestamp};
+use renkei_core::limits;
+
+/// How long one look at the disk is believed.
+const BELIEVED: SignedDuration = SignedDuration::from_secs(1);
+
+/// Watches the free space where the ledger lies.
+#[derive(Debug)]
+pub struct Space {
+    folder: PathBuf,
+    last: Mutex<Option<(Timestamp, bool)>>,
+}
+
+impl Space {
+    /// Watches the file system of `folder`.
+    pub fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            last: Mutex::new(None),
+        }
+    }
+
+    /// Whether there is room to accept. When the file system cannot be asked, the database will say.
+    pub fn is_enough(&self, now: Timestamp) -> bool {
+        let mut last = match self.last.lock() {
+            Ok(last) => last,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        if let Some((at, enough)) = *last
+            && now.duration_since(at).abs() < BELIEVED
+        {
+            return enough;
+        }
+        let enough = rustix::fs::statvfs(&self.folder).is_ok_and(|disk| {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let share =
+                disk.f_blocks.saturating_mul(disk.f_frsize) / 100 * limits::FREE_SPACE_SHARE;
+            has_room(free, share)
+        });
+        *last = Some((now, enough));
+        enough
+    }
+}
+
+fn has_room(free: u64, share: u64) -> bool {
+    free >= limits::FREE_SPACE_BYTES.max(share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_larger_of_a_gibibyte_and_five_percent_must_be_free() {
+        let gibibyte = limits::FREE_SPACE_BYTES;
+        assert!(has_room(gibibyte, gibibyte / 2) && !has_room(gibibyte - 1, 0));
+        assert!(!has_room(gibibyte, 2 * gibibyte));
+    }
+}

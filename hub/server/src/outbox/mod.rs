@@ -1,0 +1,423 @@
+//! Stops 8 and 9, outbox and deliver: hands frozen payloads to a sink, one courier per sink.
+//!
+//! Before every post the channel is looked at again and policy is asked again; what differs is held or
+//! re-routed. In flight is memory only: after a crash the same id is sent again, and the peer
+//! recognises it. An unavailable peer pauses the sink (breaker, one probe); item errors back off alone.
+
+pub mod breaker;
+pub mod look;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use renkei_core::{
+    Attachment, Clock, Code, Delivery, DeliveryId, NoticeId, PeerRef, SendError, SendOutcome, Sink,
+    SinkName, chain, limits,
+};
+use tracing::{debug, info, warn};
+
+use crate::config::Setup;
+use crate::engine::Did;
+use crate::route::{Answer, Question, is_late, permit};
+use crate::store::blob::Blobs;
+use crate::store::{Store, StoreError};
+use crate::world::{ChannelChange, DeliveryState, Due, Finish};
+use breaker::Breaker;
+use look::Seen;
+
+/// How long attempts at one delivery wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Backoff {
+    /// After the first failure; doubled each time.
+    pub first: Duration,
+    /// At most.
+    pub most: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(5),
+            most: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+impl Backoff {
+    /// The wait after `attempts` failures, spread by up to a quarter so that a crowd does not come back
+    /// at once; the spread is a function of the delivery, so a test can foretell it.
+    pub fn after(&self, attempts: u32, id: &str) -> Duration {
+        let doubled = self.first.saturating_mul(
+            1_u32
+                .checked_shl(attempts.saturating_sub(1).min(20))
+                .unwrap_or(u32::MAX),
+        );
+        let wait = doubled.min(self.most);
+        let spread = id.bytes().map(u32::from).sum::<u32>() % 256;
+        wait + wait.mul_f64(f64::from(spread) / 1024.0)
+    }
+}
+
+/// The deliveries that couriers are sending now, between reading them as due and having written what
+/// became of them. Whoever ends a delivery that waits takes the lock first.
+#[derive(Debug, Default)]
+pub struct InFlight(pub tokio::sync::Mutex<HashSet<DeliveryId>>);
+
+/// Delivers for one sink.
+pub struct Courier {
+    /// The sink's name.
+    pub name: SinkName,
+    /// The sink.
+    pub sink: Arc<dyn Sink>,
+    /// The ledger.
+    pub store: Arc<dyn Store>,
+    /// Documents.
+    pub blobs: Arc<dyn Blobs>,
+    /// The decided configuration.
+    pub setup: Arc<RwLock<Arc<Setup>>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is being sent now, by all couriers.
+    pub in_flight: Arc<InFlight>,
+    /// Waits between attempts.
+    pub backoff: Backoff,
+    /// Pauses the sink when the peer is unavailable.
+    pub breaker: Breaker,
+}
+
+/// What the checks before sending decided about a due delivery.
+enum Checked {
+    Send(Box<Due>),
+    Finish(Finish),
+    /// Leave it as it is: the peer could not be asked.
+    Later(Finish),
+}
+
+impl Courier {
+    /// Sends what is due, one group.
+    ///
+    /// # Errors
+    /// Only when the ledger fails.
+    pub async fn step(&mut self) -> Result<Did, StoreError> {
+        let now = self.clock.now();
+        let limit = match self.breaker.allows(now) {
+            breaker::Allows::Nothing => return Ok(Did::Nothing),
+            breaker::Allows::Probe => 1,
+            breaker::Allows::All => limits::DELIVER_BATCH,
+        };
+        let due = {
+            let mut in_flight = self.in_flight.0.lock().await;
+            let due = self.store.due_deliveries(&self.name, now, limit).await?;
+            in_flight.extend(due.iter().map(|due| due.id.clone()));
+            due
+        };
+        if due.is_empty() {
+            return Ok(Did::Nothing);
+        }
+        let ids: Vec<DeliveryId> = due.iter().map(|due| due.id.clone()).collect();
+        let result = self.deliver(due, now).await;
+        let mut in_flight = self.in_flight.0.lock().await;
+        for id in &ids {
+            in_flight.remove(id);
+        }
+        result
+    }
+
+    async fn deliver(&mut self, due: Vec<Due>, now: Timestamp) -> Result<Did, StoreError> {
+        let (to_send, mut finished, changes) = self.check(due, now).await;
+        if !to_send.is_empty() {
+            finished.extend(self.send(to_send).await?);
+        }
+        let trouble = finished
+            .iter()
+            .all(|finish| finish.state == DeliveryState::Pending);
+        self.store.finish(finished, changes).await?;
+        Ok(if trouble { Did::Nothing } else { Did::Work })
+    }
+
+    /// When to try again at the earliest.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let next = self.store.next_delivery(&self.name).await?;
+        Ok(next.map(|next| {
+            self.breaker
+                .open_until()
+                .map_or(next, |until| next.max(until))
+        }))
+    }
+
+    /// Looks at each channel once and asks policy again.
+    async fn check(
+        &mut self,
+        due: Vec<Due>,
+        now: Timestamp,
+    ) -> (Vec<Due>, Vec<Finish>, Vec<ChannelChange>) {
+        let (mut to_send, mut finished, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut seen: HashMap<PeerRef, Result<Seen, SendError>> = HashMap::new();
+        for delivery in due {
+            if !seen.contains_key(&delivery.channel.peer_ref) {
+                let view = self.sink.look(&delivery.channel).await;
+                seen.insert(delivery.channel.peer_ref.clone(), view.map(Seen::of));
+            }
+            let Some(look) = seen.get(&delivery.channel.peer_ref) else {
+                continue;
+            };
+            match self.judge(delivery, look, now, &mut changes) {
+                Checked::Send(delivery) => to_send.push(*delivery),
+                Checked::Finish(finish) | Checked::Later(finish) => finished.push(finish),
+            }
+        }
+        (to_send, finished, changes)
+    }
+
+    fn judge(
+        &mut self,
+        mut due: Due,
+        look: &Result<Seen, SendError>,
+        now: Timestamp,
+        changes: &mut Vec<ChannelChange>,
+    ) -> Checked {
+        let life = SignedDuration::try_from(limits::DELIVERY_LIFE).unwrap_or(SignedDuration::MAX);
+        if now.duration_since(due.created_at) > life && !due.released {
+            return Checked::Finish(finish(
+                &due,
+                DeliveryState::Dead,
+                Some(Code::DLV_EXPIRED),
+                now,
+            ));
+        }
+        let seen = match look {
+            Ok(seen) => seen,
+            Err(error) => return self.not_looked(&due, error, now),
+        };
+        if let Some(code) = seen.broken(&due) {
+            changes.push(ChannelChange {
+                channel: due.channel.id,
+                members: None,
+                broken: Some(code),
+                reroute: Vec::new(),
+                sink: self.name.clone(),
+            });
+            return Checked::Finish(finish(&due, DeliveryState::Held, Some(code), now));
+        }
+        let members_changed = seen
+            .members
+            .as_ref()
+            .is_some_and(|members| *members != due.channel.members);
+        if let Some(members) = &seen.members {
+            due.channel.members.clone_from(members);
+        }
+        let setup = self.setup.read().map_or_else(
+            |poisoned| poisoned.into_inner().clone(),
+            |setup| setup.clone(),
+        );
+        let question = Question {
+            setup: &setup,
+            record: &due.record,
+            consents: &due.consents,
+            channel: &due.channel,
+            content: &due.content,
+            occurred_at: due.occurred_at,
+            source: &due.source,
+            never_automatic: None,
+            backfill: false,
+            released: due.released,
+            posts_today: 0,
+            now,
+        };
+        let (answer, late) = (permit(&question), is_late(&question));
+        let mut reroute: Vec<NoticeId> = Vec::new();
+        let checked = match answer {
+            Answer::Deny { code } | Answer::Hold { code, .. } => {
+                Checked::Finish(finish(&due, DeliveryState::Held, Some(code), now))
+            }
+            Answer::Permit { disclosure, .. }
+                if disclosure.key() != due.disclosure.key() || (late && !due.late) =>
+            {
+                // What may be read has changed since it was rendered: this one ends, another is planned.
+                reroute.push(due.notice);
+                Checked::Finish(finish(
+                    &due,
+                    DeliveryState::Dead,
+                    Some(Code::DLV_SUPERSEDED),
+                    now,
+                ))
+            }
+            Answer::Permit { .. } => Checked::Send(Box::new(due.clone())),
+        };
+        if members_changed || !reroute.is_empty() {
+            changes.push(ChannelChange {
+                channel: due.channel.id,
+                members: seen.members.clone(),
+                broken: None,
+                reroute,
+                sink: self.name.clone(),
+            });
+        }
+        checked
+    }
+
+    fn not_looked(&mut self, due: &Due, error: &SendError, now: Timestamp) -> Checked {
+        match error {
+            SendError::Unavailable(_) | SendError::Protocol(_) => {
+                warn!(sink = %self.name, error = %chain(error), "channel not looked at, sink paused");
+                self.breaker.failed(now);
+                let mut finish = finish(
+                    due,
+                    DeliveryState::Pending,
+                    Some(Code::DLV_SINK_UNAVAILABLE),
+                    now,
+                );
+                finish.due_at = self.breaker.open_until();
+                Checked::Later(finish)
+            }
+            SendError::Refused { code } => {
+                Checked::Finish(finish(due, DeliveryState::Held, Some(*code), now))
+            }
+        }
+    }
+
+    async fn send(&mut self, due: Vec<Due>) -> Result<Vec<Finish>, StoreError> {
+        if !self.sink.is_idempotent() {
+            let ids: Vec<_> = due.iter().map(|due| due.id.clone()).collect();
+            self.store.start_attempt(&ids).await?;
+        }
+        let (mut deliveries, mut ready, mut finished) = (Vec::new(), Vec::new(), Vec::new());
+        for due in due {
+            match self.delivery(&due).await {
+                Some(delivery) => {
+                    deliveries.push(delivery);
+                    ready.push(due);
+                }
+                None => finished.push(finish(
+                    &due,
+                    DeliveryState::Held,
+                    Some(Code::INB_BLOB_MISSING),
+                    self.clock.now(),
+                )),
+            }
+        }
+        let outcomes = self.sink.send(&deliveries).await;
+        let now = self.clock.now();
+        let mut outcomes = outcomes.into_iter();
+        for due in ready {
+            let outcome = outcomes.next().unwrap_or(SendOutcome::Unknown {
+                source: "the sink gave no outcome".into(),
+            });
+            finished.push(self.outcome(&due, outcome, now));
+        }
+        Ok(finished)
+    }
+
+    async fn delivery(&self, due: &Due) -> Option<Delivery> {
+        let mut attachments = Vec::new();
+        for reference in &due.payload.attachments {
+            match self.blobs.get(&reference.sha256).await {
+                Ok(bytes) => attachments.push(Attachment {
+                    reference: reference.clone(),
+                    bytes,
+                }),
+                Err(error) => {
+                    warn!(delivery_id = %due.id, error = %chain(&error), "an attachment is missing");
+                    return None;
+                }
+            }
+        }
+        Some(Delivery {
+            id: due.id.clone(),
+            channel: due.channel.clone(),
+            payload: due.payload.clone(),
+            attachments,
+            change: due.change,
+            version: due.version,
+            reply_to: due.reply_to.clone(),
+            replaces: due.replaces.clone(),
+            attempt: due.attempts + 1,
+        })
+    }
+
+    /// What to do next is a property of the outcome.
+    fn outcome(&mut self, due: &Due, outcome: SendOutcome, now: Timestamp) -> Finish {
+        let mut done = finish(due, DeliveryState::Delivered, None, now);
+        match outcome {
+            SendOutcome::Confirmed { peer_ref } => {
+                self.breaker.worked();
+                done.peer_ref = Some(peer_ref);
+                done.attempt = Some("confirmed");
+            }
+            SendOutcome::AwaitingAck { peer_ref, until } => {
+                self.breaker.worked();
+                done.state = DeliveryState::Sent;
+                done.peer_ref = peer_ref;
+                done.due_at = Some(until);
+                done.attempt = Some("handed over");
+            }
+            SendOutcome::Retry {
+                after,
+                unavailable,
+                source,
+            } => {
+                debug!(sink = %self.name, delivery_id = %due.id, error = %chain(source.as_ref()), "delivery postponed");
+                if unavailable && self.breaker.failed(now) {
+                    info!(sink = %self.name, "sink paused");
+                }
+                let wait =
+                    after.unwrap_or_else(|| self.backoff.after(due.attempts + 1, due.id.as_str()));
+                done.state = DeliveryState::Pending;
+                done.code = unavailable.then_some(Code::DLV_SINK_UNAVAILABLE);
+                done.due_at = SignedDuration::try_from(wait)
+                    .ok()
+                    .and_then(|wait| now.checked_add(wait).ok())
+                    .or(Some(now));
+                done.attempt = Some("retry");
+            }
+            SendOutcome::Blocked { code } => {
+                self.breaker.worked();
+                done.state = DeliveryState::Held;
+                done.code = Some(code);
+                done.attempt = Some("blocked");
+            }
+            SendOutcome::Rejected { code, source } => {
+                self.breaker.worked();
+                warn!(sink = %self.name, delivery_id = %due.id, code = %code, error = %chain(source.as_ref()), "delivery rejected");
+                done.state = DeliveryState::Dead;
+                done.code = Some(code);
+                done.attempt = Some("rejected");
+            }
+            SendOutcome::Unknown { source } => {
+                warn!(sink = %self.name, delivery_id = %due.id, error = %chain(source.as_ref()), "no answer to a delivery");
+                done.attempt = Some("unknown");
+                if self.sink.is_idempotent() {
+                    let wait = self.backoff.after(due.attempts + 1, due.id.as_str());
+                    done.state = DeliveryState::Pending;
+                    done.due_at = SignedDuration::try_from(wait)
+                        .ok()
+                        .and_then(|wait| now.checked_add(wait).ok())
+                        .or(Some(now));
+                } else {
+                    done.state = DeliveryState::Held;
+                    done.code = Some(Code::DLV_UNKNOWN_OUTCOME);
+                }
+            }
+        }
+        done
+    }
+}
+
+fn finish(due: &Due, state: DeliveryState, code: Option<Code>, at: Timestamp) -> Finish {
+    Finish {
+        id: due.id.clone(),
+        state,
+        code,
+        due_at: None,
+        peer_ref: None,
+        attempt: None,
+        at,
+    }
+}

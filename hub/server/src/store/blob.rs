@@ -1,0 +1,224 @@
+//! Big bytes (documents, long messages) in a content-addressed folder beside the database. A file is
+//! written and synced, and its folder synced, before any row names it.
+
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
+/// A content-addressed store.
+#[async_trait]
+pub trait Blobs: Send + Sync + 'static {
+    /// Stores bytes durably and returns their SHA-256 in lower-case hex. Storing again is cheap and
+    /// syncs again: an earlier writer may have died before its sync.
+    async fn put(&self, bytes: Bytes) -> Result<String, BlobError>;
+    /// Reads bytes and checks them against their name.
+    async fn get(&self, sha256: &str) -> Result<Bytes, BlobError>;
+}
+
+/// The store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// There is no such blob.
+    #[error("no blob of this name")]
+    Missing,
+    /// The bytes are not those of their name.
+    #[error("the blob is damaged")]
+    Damaged,
+    /// The file system says no.
+    #[error("the blob store failed")]
+    Io(#[from] std::io::Error),
+}
+
+/// Blobs in a folder, `ab/abcdef…`, readable by the hub's user only.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    root: Arc<Path>,
+}
+
+static SERIAL: AtomicU64 = AtomicU64::new(0);
+
+impl Folder {
+    /// A store below `data_dir/blobs`.
+    pub fn new(data_dir: &Path) -> Self {
+        Self {
+            root: Arc::from(data_dir.join("blobs")),
+        }
+    }
+
+    fn path(&self, sha256: &str) -> Option<PathBuf> {
+        let right = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+        right.then(|| self.root.join(&sha256[..2]).join(sha256))
+    }
+
+    /// Stores bytes; blocks.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn write(&self, bytes: &[u8]) -> Result<String, BlobError> {
+        let sha256 = HEXLOWER.encode(&Sha256::digest(bytes));
+        let path = self.path(&sha256).ok_or(BlobError::Damaged)?;
+        let folder = path.parent().ok_or(BlobError::Damaged)?;
+        if !folder.exists() {
+            std::fs::create_dir_all(folder)?;
+            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+            sync(&self.root)?;
+        }
+        if std::fs::metadata(&path).is_ok_and(|found| found.len() == bytes.len() as u64) {
+            std::fs::File::open(&path)?.sync_all()?;
+        } else {
+            let temporary = folder.join(format!(
+                ".{}-{}",
+                std::process::id(),
+                SERIAL.fetch_add(1, Ordering::Relaxed)
+            ));
+            let mut file = std::fs::File::options()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&temporary)?;
+            let written = file
+                .write_all(bytes)
+                .and_then(|()| file.sync_all())
+                .and_then(|()| std::fs::rename(&temporary, &path));
+            if let Err(error) = written {
+                let _gone = std::fs::remove_file(&temporary);
+                return Err(error.into());
+            }
+        }
+        sync(folder)?;
+        Ok(sha256)
+    }
+
+    /// Reads bytes; blocks.
+    ///
+    /// # Errors
+    /// [`BlobError::Missing`], [`BlobError::Damaged`], or as the file system says.
+    pub fn read(&self, sha256: &str) -> Result<Bytes, BlobError> {
+        let path = self.path(sha256).ok_or(BlobError::Missing)?;
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(BlobError::Missing);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if HEXLOWER.encode(&Sha256::digest(&bytes)) == sha256 {
+            Ok(bytes.into())
+        } else {
+            Err(BlobError::Damaged)
+        }
+    }
+
+    /// Removes blobs that `is_named` does not know and that are older than `age`, and unfinished files.
+    /// Returns how many were removed.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn collect(
+        &self,
+        now: SystemTime,
+        age: Duration,
+        is_named: impl Fn(&str) -> bool,
+    ) -> Result<u64, BlobError> {
+        let mut removed = 0;
+        let shards = match std::fs::read_dir(&self.root) {
+            Ok(shards) => shards,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(error.into()),
+        };
+        for shard in shards {
+            for file in std::fs::read_dir(shard?.path())? {
+                let file = file?;
+                let old = now
+                    .duration_since(file.metadata()?.modified()?)
+                    .is_ok_and(|since| since > age);
+                if old && !file.file_name().to_str().is_some_and(&is_named) {
+                    std::fs::remove_file(file.path())?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+}
+
+fn sync(folder: &Path) -> std::io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+#[async_trait]
+impl Blobs for Folder {
+    async fn put(&self, bytes: Bytes) -> Result<String, BlobError> {
+        let store = self.clone();
+        let stored = tokio::task::spawn_blocking(move || store.write(&bytes)).await;
+        stored.map_err(|error| BlobError::Io(std::io::Error::other(error)))?
+    }
+
+    async fn get(&self, sha256: &str) -> Result<Bytes, BlobError> {
+        let (store, sha256) = (self.clone(), sha256.to_owned());
+        let read = tokio::task::spawn_blocking(move || store.read(&sha256)).await;
+        read.map_err(|error| BlobError::Io(std::io::Error::other(error)))?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_is_read_back_and_damage_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Folder::new(folder.path());
+        let name = store.write(b"%PDF-1.7").unwrap();
+        assert_eq!(store.write(b"%PDF-1.7").unwrap(), name);
+        assert_eq!(store.read(&name).unwrap().as_ref(), b"%PDF-1.7");
+        let file = folder.path().join("blobs").join(&name[..2]).join(&name);
+        std::fs::write(file, b"%PDF-1.8").unwrap();
+        assert!(matches!(store.read(&name), Err(BlobError::Damaged)));
+        assert!(matches!(
+            store.read(&"0".repeat(64)),
+            Err(BlobError::Missing)
+        ));
+        assert!(matches!(
+            store.read("../../etc/passwd"),
+            Err(BlobError::Missing)
+        ));
+    }
+
+    #[test]
+    fn only_old_and_unnamed_blobs_are_collected() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Folder::new(folder.path());
+        let kept = store.write(b"kept").unwrap();
+        let orphan = store.write(b"orphan").unwrap();
+        let modified = |name: &str| {
+            std::fs::metadata(store.path(name).unwrap())
+                .unwrap()
+                .modified()
+                .unwrap()
+        };
+        let now = modified(&orphan);
+        assert_eq!(
+            store
+                .collect(now, Duration::from_secs(86_400), |_| false)
+                .unwrap(),
+            0
+        );
+        let tomorrow = now + Duration::from_secs(2 * 86_400);
+        assert_eq!(
+            store
+                .collect(tomorrow, Duration::from_secs(86_400), |name| name == kept)
+                .unwrap(),
+            1
+        );
+        assert!(store.read(&kept).is_ok() && store.read(&orphan).is_err());
+    }
+}

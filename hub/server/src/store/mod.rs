@@ -1,0 +1,159 @@
+//! The ledger. One SQL database is record *and* queue; this trait is the only door to it and speaks
+//! the domain in sets: every verb is a handful of statements for a whole group. Only the modules
+//! below `store/` know a dialect.
+//!
+//! Called by `inbox` (accept), `engine` (load, apply), `outbox` (due, finish), `cli` (operator verbs).
+
+pub mod blob;
+pub mod operator;
+pub mod sqlite;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use renkei_core::{
+    BoxError, FacilityId, LocalId, Message, MessageId, NewMessage, Note, NoticeId, Receipt,
+    SinkName, SourceName, source::Processed,
+};
+
+pub use sqlite::waiting::pack;
+
+use crate::world::{ChannelChange, Due, Effects, Finish, Keys, World};
+
+/// A message ready to be committed: hashed and compressed on its connection's task.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// What the source handed over.
+    pub message: NewMessage,
+    /// SHA-256 of the body.
+    pub sha256: [u8; 32],
+    /// The lane: hash of source and ordering key.
+    pub lane: i64,
+    /// The body as stored.
+    pub body: StoredBody,
+    /// When it was received.
+    pub received_at: Timestamp,
+}
+
+/// Where a body is kept.
+#[derive(Debug, Clone)]
+pub enum StoredBody {
+    /// Compressed (zstd), in the row.
+    Inline(Vec<u8>),
+    /// In the blob store, under the body's hash; already synced.
+    Blob,
+}
+
+/// A message waiting to be processed.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The message; its body is empty when it is damaged.
+    pub message: Message,
+    /// Its bytes cannot be had any more: it fails with this code.
+    pub damaged: Option<renkei_core::Code>,
+    /// Attempts committed before processing after unclean starts.
+    pub attempts: u32,
+    /// The same control id was used before with other bytes.
+    pub control_id_reused: bool,
+    /// Being processed again on an operator's word: told to nobody by itself.
+    pub replay: bool,
+}
+
+/// The ledger's verbs for the walk. Two real implementations, one behaviour suite, no mock.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Commits a group of messages: one transaction, multi-row statements. One receipt per message, in
+    /// order.
+    async fn accept(&self, group: Vec<Prepared>) -> Result<Vec<Receipt>, StoreError>;
+    /// The oldest waiting messages, in the order of acceptance.
+    async fn waiting(&self, limit: usize) -> Result<Vec<Waiting>, StoreError>;
+    /// Counts an attempt for these messages, before they are processed after an unclean start.
+    async fn count_attempt(&self, messages: &[MessageId]) -> Result<(), StoreError>;
+    /// Loads into `world` what the keys name, in two or three rounds, and reserves row ids.
+    async fn load(&self, keys: &Keys, world: &mut World) -> Result<(), StoreError>;
+    /// Notices that are due, oldest first.
+    async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<NoticeId>, StoreError>;
+    /// When the next notice falls due.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+    /// Loads into `world` all that settling these notices needs: notices, records, charts, consents,
+    /// channels, deliveries, posts of the day.
+    async fn load_notices(&self, notices: &[NoticeId], world: &mut World)
+    -> Result<(), StoreError>;
+    /// Applies the effects of a batch in one transaction.
+    async fn apply(&self, effects: Effects, framed: Vec<Framed>) -> Result<(), StoreError>;
+    /// The next deliveries of a sink: the head of each person's line, when its time has come.
+    async fn due_deliveries(
+        &self,
+        sink: &SinkName,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError>;
+    /// When the next delivery of a sink falls due.
+    async fn next_delivery(&self, sink: &SinkName) -> Result<Option<Timestamp>, StoreError>;
+    /// Writes outcomes and channel changes of a group of deliveries.
+    async fn finish(
+        &self,
+        group: Vec<Finish>,
+        channels: Vec<ChannelChange>,
+    ) -> Result<(), StoreError>;
+    /// Marks an attempt as started, for sinks that cannot recognise a repeat.
+    async fn start_attempt(&self, deliveries: &[renkei_core::DeliveryId])
+    -> Result<(), StoreError>;
+    /// How a message ended, if it has.
+    async fn outcome(&self, message: MessageId) -> Result<Option<Processed>, StoreError>;
+    /// Everyone the intake gate admits.
+    async fn enrolled(&self) -> Result<Vec<(FacilityId, LocalId)>, StoreError>;
+    /// A source's own memory.
+    async fn recall(&self, source: &SourceName) -> Result<Vec<Note>, StoreError>;
+    /// Writes a source's memory.
+    async fn remember(&self, source: &SourceName, notes: Vec<Note>) -> Result<(), StoreError>;
+    /// What operators decided about sinks while the hub runs.
+    async fn overrides(&self) -> Result<Vec<SinkOverride>, StoreError>;
+    /// A number that changes when another process has written (operator commands).
+    async fn data_version(&self) -> Result<i64, StoreError>;
+    /// Notes a start of the hub and says whether the one before ended cleanly.
+    async fn begin_run(&self, at: Timestamp) -> Result<bool, StoreError>;
+    /// Adds to a named counter (drops at the intake gate).
+    async fn count(&self, counter: &'static str, by: u64) -> Result<(), StoreError>;
+    /// Notes a clean end.
+    async fn end_run(&self, at: Timestamp) -> Result<(), StoreError>;
+}
+
+/// An operator's word about one sink; it outlives restarts until taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkOverride {
+    /// The sink.
+    pub sink: SinkName,
+    /// Its mode instead of the configured one.
+    pub mode: Option<crate::config::SinkMode>,
+    /// Nothing is sent until it is resumed.
+    pub paused: bool,
+}
+
+/// The frozen bytes of a planned delivery, or why the peer's form cannot carry it.
+#[derive(Debug, Clone)]
+pub struct Framed {
+    /// Which delivery.
+    pub id: renkei_core::DeliveryId,
+    /// Its payload, or the code it is dead with.
+    pub payload: Result<renkei_core::Payload, renkei_core::Code>,
+}
+
+/// The ledger could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Disk full or database busy: nothing was written; try again.
+    #[error("no room or busy")]
+    Full(#[source] BoxError),
+    /// The database refused the content: bisect the batch.
+    #[error("the database refused the batch")]
+    Refused(#[source] BoxError),
+    /// An I/O error at write or sync: the page cache cannot be trusted any more, the process ends.
+    #[error("the database failed")]
+    Broken(#[source] BoxError),
+    /// Written by a newer renkei, or locked by another hub.
+    #[error("{code}")]
+    Unusable {
+        /// Which of the two.
+        code: renkei_core::Code,
+    },
+}

@@ -1,0 +1,149 @@
+//! Accepting a group of messages in one transaction.
+
+use std::collections::HashMap;
+
+use renkei_core::{MessageId, Meta, Receipt};
+use sha2::{Digest, Sha256};
+use sqlx::{Row, SqliteConnection};
+
+use super::rows::Shape;
+use super::{json, micros};
+use crate::store::{Prepared, StoreError, StoredBody};
+
+const MESSAGES: Shape = Shape {
+    head: "INSERT INTO message (position, source, facility, control, control_hash, body_hash, lane, meta, body, received_at, reused) VALUES ",
+    columns: 11,
+    tail: "",
+};
+const WAITING: Shape = Shape {
+    head: "INSERT INTO waiting (position, lane) VALUES ",
+    columns: 2,
+    tail: "",
+};
+const REFUSED: Shape = Shape {
+    head: "INSERT INTO outcome (position, state, code, mapper, findings, unread, at) VALUES ",
+    columns: 7,
+    tail: "",
+};
+
+struct Numbered<'a> {
+    position: i64,
+    control_hash: i64,
+    reused: bool,
+    prepared: &'a Prepared,
+}
+
+/// See [`crate::store::Store::accept`].
+pub(super) async fn accept(
+    tx: &mut SqliteConnection,
+    group: Vec<Prepared>,
+) -> Result<Vec<Receipt>, StoreError> {
+    let hashes: Vec<i64> = group.iter().map(control_hash).collect();
+    let mut known: HashMap<i64, Vec<([u8; 32], i64)>> = HashMap::new();
+    let rows = sqlx::query("SELECT control_hash, body_hash, position FROM message WHERE control_hash IN (SELECT value FROM json_each(?1))")
+        .bind(json(&hashes)?)
+        .fetch_all(&mut *tx)
+        .await?;
+    for row in rows {
+        let body: [u8; 32] = row.get::<Vec<u8>, _>(1).try_into().unwrap_or([0; 32]);
+        known
+            .entry(row.get(0))
+            .or_default()
+            .push((body, row.get(2)));
+    }
+    let next = sqlx::query("SELECT coalesce(max(position), 0) + 1 FROM message")
+        .fetch_one(&mut *tx)
+        .await?;
+    let mut position: i64 = next.get(0);
+    let mut receipts = Vec::with_capacity(group.len());
+    let mut new = Vec::with_capacity(group.len());
+    for (prepared, control_hash) in group.iter().zip(hashes) {
+        let same_key = known.entry(control_hash).or_default();
+        if let Some((_, earlier)) = same_key.iter().find(|(body, _)| *body == prepared.sha256) {
+            receipts.push(Receipt::Duplicate(MessageId(*earlier)));
+            continue;
+        }
+        new.push(Numbered {
+            position,
+            control_hash,
+            reused: !same_key.is_empty(),
+            prepared,
+        });
+        same_key.push((prepared.sha256, position));
+        receipts.push(Receipt::Stored(MessageId(position)));
+        position += 1;
+    }
+    insert(tx, &new).await?;
+    Ok(receipts)
+}
+
+async fn insert(tx: &mut SqliteConnection, new: &[Numbered<'_>]) -> Result<(), StoreError> {
+    MESSAGES
+        .execute(tx, new, |query, row| {
+            let message = &row.prepared.message;
+            let body = match &row.prepared.body {
+                StoredBody::Inline(bytes) => Some(bytes.clone()),
+                StoredBody::Blob => None,
+            };
+            Ok(query
+                .bind(row.position)
+                .bind(message.source.as_str().to_owned())
+                .bind(message.facility.as_str().to_owned())
+                .bind(message.dedup_key.clone())
+                .bind(row.control_hash)
+                .bind(row.prepared.sha256.to_vec())
+                .bind(row.prepared.lane)
+                .bind(meta_text(&message.meta)?)
+                .bind(body)
+                .bind(micros(row.prepared.received_at))
+                .bind(row.reused))
+        })
+        .await?;
+    let readable: Vec<&Numbered<'_>> = new
+        .iter()
+        .filter(|row| row.prepared.message.refused.is_none())
+        .collect();
+    WAITING
+        .execute(tx, &readable, |query, row| {
+            Ok(query.bind(row.position).bind(row.prepared.lane))
+        })
+        .await?;
+    let refused: Vec<&Numbered<'_>> = new
+        .iter()
+        .filter(|row| row.prepared.message.refused.is_some())
+        .collect();
+    REFUSED
+        .execute(tx, &refused, |query, row| {
+            let code = row.prepared.message.refused.map(|code| code.as_str());
+            Ok(query
+                .bind(row.position)
+                .bind("failed")
+                .bind(code)
+                .bind("")
+                .bind("[]")
+                .bind("[]")
+                .bind(micros(row.prepared.received_at)))
+        })
+        .await
+}
+
+fn meta_text(meta: &Meta) -> Result<String, StoreError> {
+    if *meta == Meta::default() {
+        Ok("{}".to_owned())
+    } else {
+        json(meta)
+    }
+}
+
+/// 63 bits of the hash of (source, control id or path): a narrow index finds repeats; equality of the
+/// bodies' hashes decides.
+fn control_hash(prepared: &Prepared) -> i64 {
+    let mut hasher = Sha256::new();
+    hasher.update(prepared.message.source.as_str().as_bytes());
+    hasher.update([0x1f]);
+    hasher.update(prepared.message.dedup_key.as_bytes());
+    let digest = hasher.finalize();
+    let mut bytes = [0_u8; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(bytes) & i64::MAX
+}

@@ -1,0 +1,426 @@
+//! Applying the effects of a batch: one transaction, about one multi-row statement per kind of row.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+
+use renkei_core::{Code, DeliveryId, ReceiptKind};
+use sqlx::SqliteConnection;
+
+use super::rows::Shape;
+use super::{json, micros};
+use crate::store::{Framed, StoreError};
+use crate::world::{DeliveryState, Effects, MessageState, NewVersion, Notice, PlannedDelivery};
+
+const PERSONS: Shape = Shape {
+    head: "INSERT INTO person (id, created_at) VALUES ",
+    columns: 2,
+    tail: "",
+};
+const RECORDS: Shape = Shape {
+    head: "INSERT INTO record (id, facility, local_id, person, facts, birth_date, kana, authority, rejected) VALUES ",
+    columns: 9,
+    tail: " ON CONFLICT (id) DO UPDATE SET person = excluded.person, facts = excluded.facts, birth_date = excluded.birth_date, \
+           kana = excluded.kana, authority = excluded.authority, rejected = excluded.rejected",
+};
+const INSURANCE: Shape = Shape {
+    head: "INSERT OR IGNORE INTO record_insurance (fact, record) VALUES ",
+    columns: 2,
+    tail: "",
+};
+const REVIEWS: Shape = Shape {
+    head: "INSERT OR IGNORE INTO review (record, code, candidates, opened_at) VALUES ",
+    columns: 4,
+    tail: "",
+};
+const RESOURCES: Shape = Shape {
+    head: "INSERT INTO resource (id, logical_id, kind, record, natural_key, scope, version, body_hash, source_time, storage_order, authority, strength, withdrawn) VALUES ",
+    columns: 13,
+    tail: " ON CONFLICT (id) DO UPDATE SET record = excluded.record, scope = excluded.scope, version = excluded.version, body_hash = excluded.body_hash, \
+           source_time = excluded.source_time, storage_order = excluded.storage_order, authority = excluded.authority, \
+           strength = excluded.strength, withdrawn = excluded.withdrawn",
+};
+const VERSIONS: Shape = Shape {
+    head: "INSERT INTO version (resource, version, body, withdrawn, source_time, recorded_at, message) VALUES ",
+    columns: 7,
+    tail: "",
+};
+const SIGHTINGS: Shape = Shape {
+    head: "INSERT INTO sighting (message, resource, version, late) VALUES ",
+    columns: 4,
+    tail: " ON CONFLICT DO UPDATE SET late = excluded.late",
+};
+const NOTICES: Shape = Shape {
+    head: "INSERT INTO notice (id, person, record, source, kind, event_key, focus, urgency, occurred_at, cancelled, never_automatic, backfill, \
+           first_part_at, last_part_at, due_at, version, told, parts) VALUES ",
+    columns: 18,
+    tail: " ON CONFLICT (id) DO UPDATE SET person = excluded.person, urgency = excluded.urgency, occurred_at = excluded.occurred_at, \
+           cancelled = excluded.cancelled, never_automatic = excluded.never_automatic, backfill = excluded.backfill, \
+           first_part_at = excluded.first_part_at, last_part_at = excluded.last_part_at, due_at = excluded.due_at, \
+           version = excluded.version, told = excluded.told, parts = excluded.parts",
+};
+const MINTED: Shape = Shape {
+    head: "INSERT INTO notice_version (notice, version, content, at) VALUES ",
+    columns: 4,
+    tail: "",
+};
+const DECISIONS: Shape = Shape {
+    head: "INSERT INTO decision (notice, version, channel, verdict, code, reason, at) VALUES ",
+    columns: 7,
+    tail: "",
+};
+const DELIVERIES: Shape = Shape {
+    head: "INSERT INTO delivery (id, notice, version, channel, sink, person, change, disclosure, late, urgency, post, payload, state, code, due_at, replaces, created_at) VALUES ",
+    columns: 17,
+    tail: " ON CONFLICT (id) DO NOTHING",
+};
+const OUTCOMES: Shape = Shape {
+    head: "INSERT INTO outcome (position, state, code, record, mapper, findings, unread, at) VALUES ",
+    columns: 8,
+    tail: " ON CONFLICT (position) DO UPDATE SET state = excluded.state, code = excluded.code, record = excluded.record, \
+           mapper = excluded.mapper, findings = excluded.findings, unread = excluded.unread, at = excluded.at",
+};
+const SEEN: Shape = Shape {
+    head: "INSERT OR IGNORE INTO seen (delivery, reader, professions, at) VALUES ",
+    columns: 4,
+    tail: "",
+};
+
+/// See [`crate::store::Store::apply`].
+pub(super) async fn apply(
+    tx: &mut SqliteConnection,
+    effects: Effects,
+    framed: Vec<Framed>,
+) -> Result<(), StoreError> {
+    let now = effects
+        .outcomes
+        .first()
+        .map(|(_, outcome)| outcome.at)
+        .or(effects.minted.first().map(|minted| minted.at));
+    let at = now.map_or(0, micros);
+    PERSONS
+        .execute(tx, &effects.persons, |query, person| {
+            Ok(query.bind(person.0).bind(at))
+        })
+        .await?;
+    people(tx, &effects, at).await?;
+    clinical(tx, &effects).await?;
+    told(tx, &effects, framed).await?;
+    receipts(tx, &effects).await?;
+    ended(tx, &effects).await
+}
+
+async fn people(tx: &mut SqliteConnection, effects: &Effects, at: i64) -> Result<(), StoreError> {
+    let records: Vec<_> = effects.records.values().collect();
+    RECORDS
+        .execute(tx, &records, |query, record| {
+            Ok(query
+                .bind(record.id.0)
+                .bind(record.facility.as_str().to_owned())
+                .bind(record.local_id.expose().to_owned())
+                .bind(record.person.map(|person| person.0))
+                .bind(json(&record.facts)?)
+                .bind(record.facts.birth_date.clone())
+                .bind(record.facts.kana.clone())
+                .bind(i64::from(
+                    record.authority == renkei_core::Authority::Primary,
+                ))
+                .bind(record.rejected))
+        })
+        .await?;
+    let insured: Vec<(String, i64)> = records
+        .iter()
+        .flat_map(|record| {
+            record
+                .facts
+                .insurance
+                .iter()
+                .map(|fact| (fact.clone(), record.id.0))
+        })
+        .collect();
+    INSURANCE
+        .execute(tx, &insured, |query, (fact, record)| {
+            Ok(query.bind(fact.clone()).bind(*record))
+        })
+        .await?;
+    REVIEWS
+        .execute(tx, &effects.reviews, |query, review| {
+            Ok(query
+                .bind(review.record.0)
+                .bind(review.code.as_str())
+                .bind(json(&review.candidates)?)
+                .bind(at))
+        })
+        .await
+}
+
+async fn clinical(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), StoreError> {
+    // Several versions of one resource in a batch: the last one is its current state.
+    let mut current: BTreeMap<i64, &NewVersion> = BTreeMap::new();
+    for version in &effects.versions {
+        current.insert(version.stored.row, version);
+    }
+    let current: Vec<&NewVersion> = current.into_values().collect();
+    RESOURCES
+        .execute(tx, &current, |query, version| {
+            let stored = &version.stored;
+            Ok(query
+                .bind(stored.row)
+                .bind(stored.logical_id.clone())
+                .bind(stored.kind.as_str())
+                .bind(stored.record.map(|record| record.0))
+                .bind(version.key.expose().clone())
+                .bind(stored.scope.clone())
+                .bind(stored.version)
+                .bind(stored.hash.to_vec())
+                .bind(micros(stored.source_time))
+                .bind(i64::try_from(stored.storage_order).unwrap_or(i64::MAX))
+                .bind(i64::from(
+                    stored.authority == renkei_core::Authority::Primary,
+                ))
+                .bind(i64::from(stored.strength == renkei_core::Strength::Final))
+                .bind(stored.withdrawn))
+        })
+        .await?;
+    let bodies: Vec<&NewVersion> = effects
+        .versions
+        .iter()
+        .filter(|version| version.stored.version > 0 && !version.stored.body.is_empty())
+        .collect();
+    VERSIONS
+        .execute(tx, &bodies, |query, version| {
+            Ok(query
+                .bind(version.stored.row)
+                .bind(version.stored.version)
+                .bind(version.stored.body.to_string())
+                .bind(version.stored.withdrawn)
+                .bind(micros(version.stored.source_time))
+                .bind(micros(version.recorded_at))
+                .bind(version.message.map(|message| message.0)))
+        })
+        .await?;
+    SIGHTINGS
+        .execute(tx, &effects.sightings, |query, sighting| {
+            Ok(query
+                .bind(sighting.message.0)
+                .bind(sighting.resource)
+                .bind(sighting.version)
+                .bind(sighting.late))
+        })
+        .await
+}
+
+async fn told(
+    tx: &mut SqliteConnection,
+    effects: &Effects,
+    framed: Vec<Framed>,
+) -> Result<(), StoreError> {
+    let notices: Vec<&Notice> = effects.notices.values().collect();
+    NOTICES
+        .execute(tx, &notices, |query, notice| notice_row(query, notice))
+        .await?;
+    let rerouted: Vec<(i64, i64)> = notices
+        .iter()
+        .filter_map(|notice| Some((notice.id.0, notice.reroute?)))
+        .collect();
+    if !rerouted.is_empty() {
+        sqlx::query("DELETE FROM reroute WHERE EXISTS (SELECT 1 FROM json_each(?1) WHERE value ->> 0 = reroute.notice AND reroute.id <= value ->> 1)")
+            .bind(json(&rerouted)?)
+            .execute(&mut *tx)
+            .await?;
+    }
+    MINTED
+        .execute(tx, &effects.minted, |query, minted| {
+            Ok(query
+                .bind(minted.notice.0)
+                .bind(minted.version)
+                .bind(json(&*minted.content)?)
+                .bind(micros(minted.at)))
+        })
+        .await?;
+    DECISIONS
+        .execute(tx, &effects.decisions, |query, decision| {
+            Ok(query
+                .bind(decision.notice.0)
+                .bind(decision.version)
+                .bind(decision.channel.map(|channel| channel.0))
+                .bind(decision.verdict.code())
+                .bind(decision.code.map(|code| code.as_str()))
+                .bind(decision.reason.clone())
+                .bind(micros(decision.at)))
+        })
+        .await?;
+    let superseded: Vec<(&str, &str)> = effects
+        .superseded
+        .iter()
+        .map(|(id, code)| (id.as_str(), code.as_str()))
+        .collect();
+    if !superseded.is_empty() {
+        sqlx::query(
+            "UPDATE delivery SET state = 'dead', due_at = NULL, code = (SELECT value ->> 1 FROM json_each(?1) WHERE value ->> 0 = delivery.id) \
+             WHERE id IN (SELECT value ->> 0 FROM json_each(?1)) AND state IN ('pending', 'held')",
+        )
+        .bind(json(&superseded)?)
+        .execute(&mut *tx)
+        .await?;
+    }
+    let mut payloads: HashMap<DeliveryId, Framed> = framed
+        .into_iter()
+        .map(|framed| (framed.id.clone(), framed))
+        .collect();
+    let deliveries: Vec<(&PlannedDelivery, Option<Framed>)> = effects
+        .deliveries
+        .iter()
+        .map(|delivery| (delivery, payloads.remove(&delivery.id)))
+        .collect();
+    DELIVERIES
+        .execute(tx, &deliveries, |query, (delivery, framed)| {
+            delivery_row(query, delivery, framed.as_ref(), effects)
+        })
+        .await
+}
+
+fn notice_row(
+    query: super::rows::Filling,
+    notice: &Notice,
+) -> Result<super::rows::Filling, StoreError> {
+    Ok(query
+        .bind(notice.id.0)
+        .bind(notice.person.0)
+        .bind(notice.record.0)
+        .bind(notice.source.as_str().to_owned())
+        .bind(notice.kind.code())
+        .bind(notice.event_key.clone())
+        .bind(notice.focus.clone())
+        .bind(notice.urgency.as_str())
+        .bind(micros(notice.occurred_at))
+        .bind(notice.cancelled)
+        .bind(notice.never_automatic.map(|code| code.as_str()))
+        .bind(notice.backfill)
+        .bind(micros(notice.first_part_at))
+        .bind(micros(notice.last_part_at))
+        .bind(notice.due_at.map(micros))
+        .bind(notice.version)
+        .bind(json(&notice.told)?)
+        .bind(json(&notice.parts)?))
+}
+
+/// A delivery whose post the sink could not frame is dead from the start, with the code.
+fn delivery_row(
+    query: super::rows::Filling,
+    delivery: &PlannedDelivery,
+    framed: Option<&Framed>,
+    effects: &Effects,
+) -> Result<super::rows::Filling, StoreError> {
+    let (payload, state, code) = match framed.map(|framed| &framed.payload) {
+        Some(Ok(payload)) => (json(payload)?, delivery.state, delivery.code),
+        Some(Err(code)) => ("{}".to_owned(), DeliveryState::Dead, Some(*code)),
+        None => ("{}".to_owned(), DeliveryState::Dead, Some(Code::DLV_FRAME)),
+    };
+    let at = effects
+        .decisions
+        .first()
+        .map_or(0, |decision| micros(decision.at));
+    Ok(query
+        .bind(delivery.id.as_str().to_owned())
+        .bind(delivery.notice.0)
+        .bind(delivery.version)
+        .bind(delivery.channel.id.0)
+        .bind(delivery.channel.sink.as_str().to_owned())
+        .bind(delivery.channel.person.0)
+        .bind(json(&delivery.change)?)
+        .bind(json(&delivery.disclosure)?)
+        .bind(delivery.late)
+        .bind(delivery.post.urgency.as_str())
+        .bind(json(&delivery.post)?)
+        .bind(payload)
+        .bind(state.code())
+        .bind(code.map(|code| code.as_str()))
+        .bind((state == DeliveryState::Pending).then_some(at))
+        .bind(delivery.replaces.as_ref().map(|id| id.as_str().to_owned()))
+        .bind(at))
+}
+
+/// What peers said: confirmations and refusals of what was handed over, and 了解. A receipt names our
+/// delivery, or the peer's post at its sink.
+async fn receipts(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), StoreError> {
+    let mut seen = Vec::new();
+    for (_, receipt) in &effects.receipts {
+        let found = sqlx::query_scalar::<_, String>(
+            "SELECT id FROM delivery WHERE sink = ?1 AND (id = ?2 OR (?2 IS NULL AND peer_ref = ?3)) ORDER BY seq LIMIT 1",
+        )
+        .bind(receipt.sink.as_str().to_owned())
+        .bind(receipt.delivery.as_ref().map(|id| id.as_str().to_owned()))
+        .bind(receipt.post.as_ref().map(|post| post.as_str().to_owned()))
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(id) = found else { continue };
+        let at = micros(receipt.at);
+        match &receipt.kind {
+            ReceiptKind::Accepted => {
+                sqlx::query("UPDATE delivery SET state = 'delivered', code = NULL, due_at = NULL, told_at = ?2 WHERE id = ?1 AND state IN ('sent', 'pending')")
+                    .bind(id)
+                    .bind(at)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            ReceiptKind::Refused { code } => {
+                let state = if *code == Code::DLV_REJECTED {
+                    "dead"
+                } else {
+                    "held"
+                };
+                sqlx::query("UPDATE delivery SET state = ?2, code = ?3, due_at = NULL WHERE id = ?1 AND state IN ('sent', 'pending')")
+                    .bind(id)
+                    .bind(state)
+                    .bind(code.as_str())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            ReceiptKind::Seen => seen.push((
+                id,
+                receipt.by.clone().unwrap_or_default(),
+                json(&receipt.professions)?,
+                at,
+            )),
+        }
+    }
+    SEEN.execute(tx, &seen, |query, (id, by, professions, at)| {
+        Ok(query
+            .bind(id.clone())
+            .bind(by.clone())
+            .bind(professions.clone())
+            .bind(*at))
+    })
+    .await
+}
+
+async fn ended(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), StoreError> {
+    OUTCOMES
+        .execute(tx, &effects.outcomes, |query, (message, outcome)| {
+            let state = if outcome.state == MessageState::Received {
+                MessageState::Failed
+            } else {
+                outcome.state
+            };
+            Ok(query
+                .bind(message.0)
+                .bind(state.code())
+                .bind(outcome.code.map(|code| code.as_str()))
+                .bind(outcome.record.map(|record| record.0))
+                .bind(outcome.mapper.clone())
+                .bind(json(&outcome.findings)?)
+                .bind(json(&outcome.unread)?)
+                .bind(micros(outcome.at)))
+        })
+        .await?;
+    let done: Vec<i64> = effects
+        .outcomes
+        .iter()
+        .map(|(message, _)| message.0)
+        .collect();
+    sqlx::query("DELETE FROM waiting WHERE position IN (SELECT value FROM json_each(?1))")
+        .bind(json(&done)?)
+        .execute(&mut *tx)
+        .await?;
+    Ok(())
+}

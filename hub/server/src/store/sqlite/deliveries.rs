@@ -1,0 +1,203 @@
+//! The outbox: which deliveries are due, and what became of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use renkei_core::{Code, DeliveryId, NoticeId, PeerRef, PersonId, SinkName, SourceName};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
+
+use super::load::record;
+use super::notices::{CHANNEL_COLUMNS, channel, consents};
+use super::rows::Shape;
+use super::{instant, json, micros, parsed};
+use crate::store::StoreError;
+use crate::world::{ChannelChange, DeliveryState, Due, Finish};
+
+const ATTEMPTS: Shape = Shape {
+    head: "INSERT OR IGNORE INTO attempt (delivery, number, at, outcome, code) VALUES ",
+    columns: 5,
+    tail: "",
+};
+
+/// The head of each person's line at a sink, when its time has come, and what was handed over but not
+/// confirmed in time. See [`crate::store::Store::due_deliveries`].
+pub(super) async fn due(
+    reads: &SqlitePool,
+    sink: &SinkName,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<Due>, StoreError> {
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT d.seq, d.id, d.notice, d.version, v.content, d.change, d.disclosure, d.late, d.released_by, n.occurred_at, d.payload, d.attempts, \
+         d.created_at, first.peer_ref, d.replaces, d.person, n.source, \
+         (SELECT count(DISTINCT r2.person) FROM channel AS c2 JOIN record AS r2 ON r2.facility = c2.facility AND r2.local_id = c2.local_id \
+            WHERE c2.sink = c.sink AND c2.peer_ref = c.peer_ref) > 1, \
+         rec.id, rec.facility, rec.local_id, rec.person, rec.facts, rec.authority, rec.rejected, {CHANNEL_COLUMNS} \
+         FROM ( \
+           SELECT seq FROM delivery AS p WHERE p.sink = ?1 AND p.state = 'pending' AND p.due_at <= ?2 AND p.seq = \
+             (SELECT min(seq) FROM delivery AS head WHERE head.sink = ?1 AND head.person = p.person AND head.state = 'pending') \
+           UNION ALL SELECT seq FROM delivery AS s WHERE s.sink = ?1 AND s.state = 'sent' AND s.due_at <= ?2 \
+           ORDER BY seq LIMIT ?3 \
+         ) AS line CROSS JOIN delivery AS d ON d.seq = line.seq \
+         JOIN notice AS n ON n.id = d.notice JOIN notice_version AS v ON v.notice = d.notice AND v.version = d.version \
+         JOIN channel AS c ON c.id = d.channel JOIN record AS rec ON rec.id = n.record \
+         LEFT JOIN delivery AS first ON first.id = d.replaces ORDER BY d.seq"
+    )))
+    .bind(sink.as_str())
+    .bind(micros(now))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(reads)
+    .await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let records: Vec<i64> = rows.iter().map(|row| row.get(18)).collect();
+    let consents = consents(reads, &json(&records)?).await?;
+    let mut due = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let mut one = one(row)?;
+        one.consents = consents.get(&one.record.id).cloned().unwrap_or_default();
+        due.push(one);
+    }
+    Ok(due)
+}
+
+fn one(row: &SqliteRow) -> Result<Due, StoreError> {
+    let person = PersonId(row.get(15));
+    Ok(Due {
+        seq: row.get(0),
+        id: DeliveryId::known(row.get::<&str, _>(1)),
+        notice: NoticeId(row.get(2)),
+        version: row.get(3),
+        content: Arc::new(parsed(row.get(4))?),
+        change: parsed(row.get(5))?,
+        disclosure: parsed(row.get(6))?,
+        late: row.get(7),
+        released: row.get::<Option<&str>, _>(8).is_some(),
+        occurred_at: instant(row.get(9)),
+        payload: parsed(row.get(10))?,
+        attempts: row.get(11),
+        created_at: instant(row.get(12)),
+        reply_to: row.get::<Option<&str>, _>(13).map(PeerRef::new),
+        replaces: row.get::<Option<&str>, _>(14).map(DeliveryId::known),
+        source: SourceName::new(row.get::<&str, _>(16)),
+        channel_shared: row.get(17),
+        record: record(row, 18)?,
+        channel: channel(row, 25, person)?,
+        consents: Vec::new(),
+    })
+}
+
+/// See [`crate::store::Store::finish`].
+pub(super) async fn finish(
+    tx: &mut SqliteConnection,
+    group: Vec<Finish>,
+    channels: Vec<ChannelChange>,
+) -> Result<(), StoreError> {
+    let tried: HashMap<String, u32> = numbers(tx, &group).await?;
+    let mut attempts = Vec::new();
+    for (index, finish) in group.iter().enumerate() {
+        let told = matches!(finish.state, DeliveryState::Delivered | DeliveryState::Sent)
+            .then(|| micros(finish.at));
+        sqlx::query(
+            "UPDATE delivery SET state = ?2, code = ?3, due_at = ?4, peer_ref = coalesce(?5, peer_ref), attempts = attempts + ?6, \
+             told_at = coalesce(told_at, ?7), started = 0 WHERE id = ?1 AND state IN ('pending', 'sent')",
+        )
+        .bind(finish.id.as_str().to_owned())
+        .bind(finish.state.code())
+        .bind(finish.code.map(|code| code.as_str()))
+        .bind(due_at(finish))
+        .bind(finish.peer_ref.as_ref().map(|peer| peer.as_str().to_owned()))
+        .bind(i64::from(finish.attempt.is_some()))
+        .bind(told)
+        .execute(&mut *tx)
+        .await?;
+        if finish.attempt.is_some() {
+            attempts.push((
+                index,
+                tried.get(finish.id.as_str()).copied().unwrap_or(0) + 1,
+            ));
+        }
+    }
+    ATTEMPTS
+        .execute(tx, &attempts, |query, (index, number)| {
+            let Some(finish) = group.get(*index) else {
+                return Err(StoreError::Refused("an attempt of no delivery".into()));
+            };
+            Ok(query
+                .bind(finish.id.as_str().to_owned())
+                .bind(*number)
+                .bind(micros(finish.at))
+                .bind(finish.attempt.unwrap_or(""))
+                .bind(finish.code.map(|code| code.as_str())))
+        })
+        .await?;
+    looked(
+        tx,
+        &channels,
+        group.first().map_or(0, |finish| micros(finish.at)),
+    )
+    .await
+}
+
+/// What is pending or handed over falls due; everything else does not.
+fn due_at(finish: &Finish) -> Option<i64> {
+    match finish.state {
+        DeliveryState::Pending => Some(micros(finish.due_at.unwrap_or(finish.at))),
+        DeliveryState::Sent => finish.due_at.map(micros),
+        DeliveryState::Delivered | DeliveryState::Held | DeliveryState::Dead => None,
+    }
+}
+
+async fn numbers(
+    tx: &mut SqliteConnection,
+    group: &[Finish],
+) -> Result<HashMap<String, u32>, StoreError> {
+    let ids: Vec<&str> = group.iter().map(|finish| finish.id.as_str()).collect();
+    let rows = sqlx::query(
+        "SELECT id, attempts FROM delivery WHERE id IN (SELECT value FROM json_each(?1))",
+    )
+    .bind(json(&ids)?)
+    .fetch_all(&mut *tx)
+    .await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Members, breakage, and notices whose audience changed.
+async fn looked(
+    tx: &mut SqliteConnection,
+    changes: &[ChannelChange],
+    at: i64,
+) -> Result<(), StoreError> {
+    let mut last: BTreeMap<i64, &ChannelChange> = BTreeMap::new();
+    for change in changes {
+        last.insert(change.channel.0, change);
+    }
+    for change in last.values() {
+        let members = change.members.as_ref().map(json).transpose()?;
+        sqlx::query(
+            "UPDATE channel SET members = coalesce(?2, members), status = CASE WHEN ?3 IS NULL THEN status ELSE 'broken' END, \
+             status_code = coalesce(?3, status_code), updated_at = ?4 WHERE id = ?1",
+        )
+        .bind(change.channel.0)
+        .bind(members)
+        .bind(change.broken.map(|code: Code| code.as_str()))
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+    }
+    let reroute: Vec<i64> = changes
+        .iter()
+        .flat_map(|change| &change.reroute)
+        .map(|notice| notice.0)
+        .collect();
+    if !reroute.is_empty() {
+        sqlx::query("INSERT INTO reroute (notice) SELECT value FROM json_each(?1)")
+            .bind(json(&reroute)?)
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(())
+}

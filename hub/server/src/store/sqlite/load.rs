@@ -1,0 +1,300 @@
+//! Loading the world of a batch: who the subjects are and may be (round one), what is recorded of them
+//! and which notices are open (round two), and a block of row ids. One statement per question, over a
+//! JSON list as its only parameter.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use renkei_core::{
+    Authority, Code, FacilityId, Facts, LocalId, NoticeContent, NoticeId, NoticeKind, PersonId,
+    RecordId, ResourceType, SourceName, Strength, Urgency,
+};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqlitePool};
+
+use super::{instant, json, micros, parsed};
+use crate::compose::FOLLOWED;
+use crate::store::StoreError;
+use crate::world::{Ids, Keys, Notice, Record, Stored, World};
+
+/// Ids reserved for one batch; only the engine makes rows of these tables, so the next free id is
+/// enough, and nothing has to be written to reserve it.
+const NEXT_IDS: &str = "SELECT (SELECT coalesce(max(id), 0) + 1 FROM person), (SELECT coalesce(max(id), 0) + 1 FROM record), \
+     (SELECT coalesce(max(id), 0) + 1 FROM resource), (SELECT coalesce(max(id), 0) + 1 FROM notice)";
+const RECORD_COLUMNS: &str =
+    "r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected";
+
+/// See [`crate::store::Store::load`].
+pub(super) async fn load(
+    reads: &SqlitePool,
+    keys: &Keys,
+    world: &mut World,
+) -> Result<(), StoreError> {
+    world.ids = next_ids(reads).await?;
+    if keys.subjects.is_empty() {
+        return Ok(());
+    }
+    subjects(reads, keys, world).await?;
+    candidates(reads, keys, world).await?;
+    let of_batch: BTreeSet<i64> = keys
+        .subjects
+        .iter()
+        .filter_map(|local| world.by_local.get(local))
+        .map(|id| id.0)
+        .collect();
+    resources(reads, keys, &of_batch, world).await?;
+    open_notices(reads, &of_batch, world).await
+}
+
+/// The next free row ids.
+pub(super) async fn next_ids(reads: &SqlitePool) -> Result<Ids, StoreError> {
+    let row = sqlx::query(NEXT_IDS).fetch_one(reads).await?;
+    Ok(Ids {
+        person: row.get(0),
+        record: row.get(1),
+        resource: row.get(2),
+        notice: row.get(3),
+    })
+}
+
+async fn subjects(reads: &SqlitePool, keys: &Keys, world: &mut World) -> Result<(), StoreError> {
+    let locals: BTreeSet<(&str, &str)> = keys
+        .subjects
+        .iter()
+        .map(|(facility, local)| (facility.as_str(), local.expose()))
+        .collect();
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT {RECORD_COLUMNS} FROM json_each(?1) AS k CROSS JOIN record AS r ON r.facility = k.value ->> 0 AND r.local_id = k.value ->> 1"
+    )))
+    .bind(json(&locals)?)
+    .fetch_all(reads)
+    .await?;
+    for row in rows {
+        let record = record(&row, 0)?;
+        world.by_local.insert(
+            (record.facility.clone(), record.local_id.clone()),
+            record.id,
+        );
+        world.records.insert(record.id, record);
+    }
+    Ok(())
+}
+
+/// Records of anyone a new subject may be: same birth date, same kana, or a shared insurance number.
+async fn candidates(reads: &SqlitePool, keys: &Keys, world: &mut World) -> Result<(), StoreError> {
+    let new: Vec<&Facts> = keys
+        .subjects
+        .iter()
+        .zip(&keys.facts)
+        .filter(|(local, _)| !world.by_local.contains_key(*local))
+        .map(|(_, facts)| facts)
+        .collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let births: BTreeSet<&str> = new
+        .iter()
+        .map(|facts| facts.birth_date.as_str())
+        .filter(|text| !text.is_empty())
+        .collect();
+    let kana: BTreeSet<&str> = new
+        .iter()
+        .map(|facts| facts.kana.as_str())
+        .filter(|text| !text.is_empty())
+        .collect();
+    let insured: BTreeSet<&str> = new
+        .iter()
+        .flat_map(|facts| &facts.insurance)
+        .map(String::as_str)
+        .collect();
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT {RECORD_COLUMNS} FROM record AS r WHERE r.id IN ( \
+           SELECT b.id FROM json_each(?1) AS k CROSS JOIN record AS b ON b.birth_date = k.value AND b.birth_date <> '' \
+           UNION SELECT n.id FROM json_each(?2) AS k CROSS JOIN record AS n ON n.kana = k.value AND n.kana <> '' \
+           UNION SELECT i.record FROM json_each(?3) AS k CROSS JOIN record_insurance AS i ON i.fact = k.value)"
+    )))
+    .bind(json(&births)?)
+    .bind(json(&kana)?)
+    .bind(json(&insured)?)
+    .fetch_all(reads)
+    .await?;
+    for row in rows {
+        let record = record(&row, 0)?;
+        world.records.entry(record.id).or_insert(record);
+    }
+    Ok(())
+}
+
+/// Resources the drafts name, members of complete scopes, and the batch's stays.
+async fn resources(
+    reads: &SqlitePool,
+    keys: &Keys,
+    of_batch: &BTreeSet<i64>,
+    world: &mut World,
+) -> Result<(), StoreError> {
+    let scopes: BTreeSet<(i64, &str)> = keys
+        .scopes
+        .iter()
+        .filter_map(|(local, scope)| Some((world.by_local.get(local)?.0, scope.as_str())))
+        .collect();
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT {RESOURCE_COLUMNS} FROM ( \
+           SELECT n.id AS id FROM json_each(?1) AS k CROSS JOIN resource AS n ON n.logical_id = k.value \
+           UNION SELECT s.id FROM json_each(?2) AS k CROSS JOIN resource AS s ON s.record = k.value ->> 0 AND s.scope = k.value ->> 1 \
+           UNION SELECT e.id FROM json_each(?3) AS k CROSS JOIN resource AS e ON e.record = k.value AND e.kind = 'Encounter' \
+         ) AS wanted CROSS JOIN resource AS r ON r.id = wanted.id \
+         LEFT JOIN version AS v ON v.resource = r.id AND v.version = r.version"
+    )))
+    .bind(json(&keys.resources)?)
+    .bind(json(&scopes)?)
+    .bind(json(of_batch)?)
+    .fetch_all(reads)
+    .await?;
+    for row in rows {
+        put(world, stored(&row)?);
+    }
+    Ok(())
+}
+
+fn put(world: &mut World, stored: Stored) {
+    if let Some(record) = stored.record {
+        if stored.kind == ResourceType::Encounter {
+            world
+                .stays
+                .entry(record)
+                .or_default()
+                .push(stored.logical_id.clone());
+        }
+        if let Some(scope) = &stored.scope {
+            world
+                .scopes
+                .entry((record, scope.clone()))
+                .or_default()
+                .push(stored.logical_id.clone());
+        }
+    }
+    world.resources.insert(stored.logical_id.clone(), stored);
+}
+
+async fn open_notices(
+    reads: &SqlitePool,
+    of_batch: &BTreeSet<i64>,
+    world: &mut World,
+) -> Result<(), StoreError> {
+    let followed_since = world.now.checked_sub(FOLLOWED).map_or(0, micros);
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT {NOTICE_COLUMNS} FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.record = k.value \
+         LEFT JOIN notice_version AS v ON v.notice = n.id AND v.version = n.version \
+         WHERE n.due_at IS NOT NULL OR n.occurred_at >= ?2"
+    )))
+    .bind(json(of_batch)?)
+    .bind(followed_since)
+    .fetch_all(reads)
+    .await?;
+    for row in rows {
+        let notice = notice(&row)?;
+        world.notices.insert(notice.id, notice);
+    }
+    Ok(())
+}
+
+/// The columns [`notice`] reads.
+pub(super) const NOTICE_COLUMNS: &str = "n.id, n.person, n.record, n.source, n.kind, n.event_key, n.focus, n.urgency, n.occurred_at, n.cancelled, \
+     n.never_automatic, n.backfill, n.first_part_at, n.last_part_at, n.due_at, (SELECT max(q.id) FROM reroute AS q WHERE q.notice = n.id), n.version, n.told, n.parts, v.content";
+
+/// One notice from a row of [`NOTICE_COLUMNS`].
+pub(super) fn notice(row: &SqliteRow) -> Result<Notice, StoreError> {
+    let kind = NoticeKind::find(row.get(4))
+        .ok_or_else(|| StoreError::Broken("a notice of no kind".into()))?;
+    let urgency: Urgency = parsed(&format!("\"{}\"", row.get::<&str, _>(7)))?;
+    let content: Option<NoticeContent> = row.get::<Option<&str>, _>(19).map(parsed).transpose()?;
+    Ok(Notice {
+        id: NoticeId(row.get(0)),
+        person: PersonId(row.get(1)),
+        record: RecordId(row.get(2)),
+        source: SourceName::new(row.get::<&str, _>(3)),
+        kind,
+        event_key: row.get(5),
+        focus: row.get(6),
+        urgency,
+        occurred_at: instant(row.get(8)),
+        cancelled: row.get(9),
+        never_automatic: row.get::<Option<&str>, _>(10).and_then(Code::find),
+        backfill: row.get(11),
+        first_part_at: instant(row.get(12)),
+        last_part_at: instant(row.get(13)),
+        due_at: row.get::<Option<i64>, _>(14).map(instant),
+        reroute: row.get(15),
+        version: row.get(16),
+        content: content.map(Arc::new),
+        told: parsed(row.get(17))?,
+        parts: parsed(row.get(18))?,
+    })
+}
+
+/// One record from `id, facility, local_id, person, facts, authority, rejected`, starting at column `at`.
+pub(super) fn record(row: &SqliteRow, at: usize) -> Result<Record, StoreError> {
+    let facility = FacilityId::new(row.get::<&str, _>(at + 1))
+        .map_err(|error| StoreError::Broken(Box::new(error)))?;
+    Ok(Record {
+        id: RecordId(row.get(at)),
+        facility,
+        local_id: LocalId::new(row.get::<&str, _>(at + 2)),
+        person: row.get::<Option<i64>, _>(at + 3).map(PersonId),
+        facts: parsed(row.get(at + 4))?,
+        authority: if row.get::<i64, _>(at + 5) > 0 {
+            Authority::Primary
+        } else {
+            Authority::Snapshot
+        },
+        rejected: row.get(at + 6),
+    })
+}
+
+/// The columns [`stored`] reads, of `resource AS r` joined with its current `version AS v`.
+pub(super) const RESOURCE_COLUMNS: &str = "r.id, r.record, r.kind, r.logical_id, r.scope, r.version, r.body_hash, r.source_time, r.storage_order, \
+     r.authority, r.strength, r.withdrawn, v.body";
+
+/// One resource from a row of [`RESOURCE_COLUMNS`].
+pub(super) fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
+    let kind = ResourceType::find(row.get(2))
+        .ok_or_else(|| StoreError::Broken("a resource of no type".into()))?;
+    let hash: [u8; 32] = row
+        .get::<&[u8], _>(6)
+        .try_into()
+        .map_err(|_| StoreError::Broken("a hash of another length".into()))?;
+    Ok(Stored {
+        row: row.get(0),
+        record: row.get::<Option<i64>, _>(1).map(RecordId),
+        kind,
+        logical_id: row.get(3),
+        scope: row.get(4),
+        version: row.get(5),
+        body: Arc::from(row.get::<Option<&str>, _>(12).unwrap_or("")),
+        hash,
+        source_time: instant(row.get(7)),
+        storage_order: u64::try_from(row.get::<i64, _>(8)).unwrap_or(0),
+        authority: if row.get::<i64, _>(9) > 0 {
+            Authority::Primary
+        } else {
+            Authority::Snapshot
+        },
+        strength: if row.get::<i64, _>(10) > 0 {
+            Strength::Final
+        } else {
+            Strength::Preliminary
+        },
+        withdrawn: row.get(11),
+    })
+}
+
+/// Groups rows by the first of a pair.
+pub(super) fn grouped<K: std::hash::Hash + Eq, V>(
+    pairs: impl IntoIterator<Item = (K, V)>,
+) -> HashMap<K, Vec<V>> {
+    let mut groups: HashMap<K, Vec<V>> = HashMap::new();
+    for (key, value) in pairs {
+        groups.entry(key).or_default().push(value);
+    }
+    groups
+}

@@ -1,0 +1,349 @@
+//! The ledger on SQLite: one file, WAL, `synchronous = FULL` (an ACK is a promise that survives a power
+//! cut). One writer task owns the one write connection; reads go through a small pool.
+//!
+//! sqlx crosses to a worker thread per statement, so every verb is written in sets: multi-row VALUES in
+//! chunks of 64, 8 and 1 (the statement cache holds), or one statement over `json_each`.
+
+mod accept;
+mod apply;
+mod deliveries;
+mod load;
+mod notices;
+mod open;
+mod rows;
+pub(crate) mod waiting;
+mod writer;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use renkei_core::source::Processed;
+use renkei_core::{
+    BoxError, Code, DeliveryId, FacilityId, LocalId, MessageId, Note, NoticeId, Receipt, SinkName,
+    SourceName,
+};
+use sqlx::{Row, SqlitePool};
+
+use super::{Framed, Prepared, SinkOverride, Store, StoreError, Waiting};
+use crate::world::{ChannelChange, Due, Effects, Finish, Keys, World};
+use writer::{Priority, Writer};
+
+pub use open::Access;
+
+/// The ledger in one SQLite file.
+#[derive(Debug)]
+pub struct Sqlite {
+    writer: Writer,
+    reads: SqlitePool,
+    folder: PathBuf,
+    /// Held while the hub runs: a second hub on the same file is refused.
+    _lock: Option<std::fs::File>,
+}
+
+/// An instant as stored: microseconds since 1970.
+fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+/// An instant as read.
+fn instant(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// JSON of a small value for a column.
+fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Refused(Box::new(error)))
+}
+
+/// A small value out of a column; a damaged one is a failure of the ledger.
+fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Broken(Box::new(error)))
+}
+
+/// What a database error means for the caller (SQLite result codes, primary byte).
+fn classify(error: sqlx::Error) -> StoreError {
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code())
+        .and_then(|code| code.parse::<u32>().ok());
+    let source: BoxError = Box::new(error);
+    match code.map(|code| code & 0xff) {
+        // BUSY, LOCKED, FULL, NOMEM
+        Some(5 | 6 | 13 | 7) => StoreError::Full(source),
+        // ERROR, CONSTRAINT, MISMATCH, TOOBIG, RANGE
+        Some(1 | 19 | 20 | 18 | 25) => StoreError::Refused(source),
+        _ => StoreError::Broken(source),
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        classify(error)
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn accept(&self, group: Vec<Prepared>) -> Result<Vec<Receipt>, StoreError> {
+        self.writer
+            .write(Priority::Accept, move |tx| {
+                Box::pin(accept::accept(tx, group))
+            })
+            .await
+    }
+
+    async fn waiting(&self, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+        waiting::waiting(&self.reads, limit, &self.folder).await
+    }
+
+    async fn count_attempt(&self, messages: &[MessageId]) -> Result<(), StoreError> {
+        let ids = json(&messages)?;
+        self.writer
+            .write(Priority::Apply, move |tx| {
+                Box::pin(async move {
+                    sqlx::query("UPDATE waiting SET attempts = attempts + 1 WHERE position IN (SELECT value FROM json_each(?1))")
+                        .bind(ids)
+                        .execute(&mut *tx)
+                        .await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    async fn load(&self, keys: &Keys, world: &mut World) -> Result<(), StoreError> {
+        load::load(&self.reads, keys, world).await
+    }
+
+    async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<NoticeId>, StoreError> {
+        let rows = sqlx::query("SELECT id FROM (SELECT id, due_at FROM notice WHERE due_at IS NOT NULL AND due_at <= ?1 UNION SELECT notice, 0 FROM reroute) \
+             GROUP BY id ORDER BY min(due_at), id LIMIT ?2")
+            .bind(micros(now))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.reads)
+            .await?;
+        Ok(rows.iter().map(|row| NoticeId(row.get(0))).collect())
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query("SELECT min(due_at) FROM (SELECT min(due_at) AS due_at FROM notice WHERE due_at IS NOT NULL UNION ALL SELECT 0 FROM reroute)").fetch_one(&self.reads).await?;
+        Ok(row.get::<Option<i64>, _>(0).map(instant))
+    }
+
+    async fn load_notices(
+        &self,
+        notices: &[NoticeId],
+        world: &mut World,
+    ) -> Result<(), StoreError> {
+        notices::load(&self.reads, notices, world).await
+    }
+
+    async fn apply(&self, effects: Effects, framed: Vec<Framed>) -> Result<(), StoreError> {
+        self.writer
+            .write(Priority::Apply, move |tx| {
+                Box::pin(apply::apply(tx, effects, framed))
+            })
+            .await
+    }
+
+    async fn due_deliveries(
+        &self,
+        sink: &SinkName,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError> {
+        deliveries::due(&self.reads, sink, now, limit).await
+    }
+
+    async fn next_delivery(&self, sink: &SinkName) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query(
+            "SELECT min(due_at) FROM delivery AS d WHERE d.sink = ?1 AND d.state = 'pending' AND d.seq = \
+             (SELECT min(seq) FROM delivery AS head WHERE head.sink = ?1 AND head.person = d.person AND head.state = 'pending')",
+        )
+        .bind(sink.as_str())
+        .fetch_one(&self.reads)
+        .await?;
+        Ok(row.get::<Option<i64>, _>(0).map(instant))
+    }
+
+    async fn finish(
+        &self,
+        group: Vec<Finish>,
+        channels: Vec<ChannelChange>,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .write(Priority::Finish, move |tx| {
+                Box::pin(deliveries::finish(tx, group, channels))
+            })
+            .await
+    }
+
+    async fn start_attempt(&self, deliveries: &[DeliveryId]) -> Result<(), StoreError> {
+        let ids = json(&deliveries)?;
+        self.writer
+            .write(Priority::Finish, move |tx| {
+                Box::pin(async move {
+                    sqlx::query("UPDATE delivery SET started = 1 WHERE id IN (SELECT value FROM json_each(?1))")
+                        .bind(ids)
+                        .execute(&mut *tx)
+                        .await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    async fn outcome(&self, message: MessageId) -> Result<Option<Processed>, StoreError> {
+        let row = sqlx::query("SELECT state, code FROM outcome WHERE position = ?1")
+            .bind(message.0)
+            .fetch_optional(&self.reads)
+            .await?;
+        Ok(row.map(|row| {
+            let code = row
+                .get::<Option<String>, _>(1)
+                .and_then(|code| Code::find(&code))
+                .unwrap_or(Code::INB_PANIC);
+            match row.get::<String, _>(0).as_str() {
+                "parked" => Processed::Parked(code),
+                "failed" => Processed::Failed(code),
+                _ => Processed::Processed,
+            }
+        }))
+    }
+
+    async fn enrolled(&self) -> Result<Vec<(FacilityId, LocalId)>, StoreError> {
+        let rows = sqlx::query("SELECT facility, local_id FROM enrolment")
+            .fetch_all(&self.reads)
+            .await?;
+        let pair = |row: &sqlx::sqlite::SqliteRow| {
+            Some((
+                FacilityId::new(row.get::<String, _>(0)).ok()?,
+                LocalId::new(row.get::<String, _>(1)),
+            ))
+        };
+        Ok(rows.iter().filter_map(pair).collect())
+    }
+
+    async fn recall(&self, source: &SourceName) -> Result<Vec<Note>, StoreError> {
+        let rows = sqlx::query("SELECT key, value FROM note WHERE source = ?1")
+            .bind(source.as_str())
+            .fetch_all(&self.reads)
+            .await?;
+        Ok(rows
+            .iter()
+            .map(|row| Note {
+                key: row.get(0),
+                value: Some(row.get(1)),
+            })
+            .collect())
+    }
+
+    async fn remember(&self, source: &SourceName, notes: Vec<Note>) -> Result<(), StoreError> {
+        let source = source.as_str().to_owned();
+        let notes = json(&notes)?;
+        self.writer
+            .write(Priority::Finish, move |tx| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "DELETE FROM note WHERE source = ?1 AND key IN \
+                         (SELECT value ->> 'key' FROM json_each(?2) WHERE value ->> 'value' IS NULL)",
+                    )
+                    .bind(&source)
+                    .bind(&notes)
+                    .execute(&mut *tx)
+                    .await?;
+                    sqlx::query(
+                        "INSERT OR REPLACE INTO note (source, key, value) \
+                         SELECT ?1, value ->> 'key', value ->> 'value' FROM json_each(?2) WHERE value ->> 'value' IS NOT NULL",
+                    )
+                    .bind(&source)
+                    .bind(&notes)
+                    .execute(&mut *tx)
+                    .await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    async fn overrides(&self) -> Result<Vec<SinkOverride>, StoreError> {
+        let rows = sqlx::query("SELECT sink, mode, paused FROM sink_override")
+            .fetch_all(&self.reads)
+            .await?;
+        let one = |row: &sqlx::sqlite::SqliteRow| {
+            Ok(SinkOverride {
+                sink: SinkName::new(row.get::<String, _>(0)),
+                mode: row
+                    .get::<Option<String>, _>(1)
+                    .map(|mode| parsed(&format!("\"{mode}\"")))
+                    .transpose()?,
+                paused: row.get(2),
+            })
+        };
+        rows.iter().map(one).collect()
+    }
+
+    async fn data_version(&self) -> Result<i64, StoreError> {
+        self.writer
+            .read(|connection| {
+                Box::pin(async move {
+                    Ok(sqlx::query("PRAGMA data_version")
+                        .fetch_one(connection)
+                        .await?
+                        .get(0))
+                })
+            })
+            .await
+    }
+
+    async fn begin_run(&self, at: Timestamp) -> Result<bool, StoreError> {
+        self.writer
+            .write(Priority::Apply, move |tx| {
+                Box::pin(async move {
+                    let before = sqlx::query(
+                        "SELECT ended_at IS NOT NULL FROM run ORDER BY id DESC LIMIT 1",
+                    )
+                    .fetch_optional(&mut *tx)
+                    .await?;
+                    sqlx::query("INSERT INTO run (started_at) VALUES (?1)")
+                        .bind(micros(at))
+                        .execute(&mut *tx)
+                        .await?;
+                    Ok(before.is_none_or(|row| row.get(0)))
+                })
+            })
+            .await
+    }
+
+    async fn end_run(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.writer
+            .write(Priority::Apply, move |tx| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "UPDATE run SET ended_at = ?1 WHERE id = (SELECT max(id) FROM run)",
+                    )
+                    .bind(micros(at))
+                    .execute(&mut *tx)
+                    .await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    async fn count(&self, counter: &'static str, by: u64) -> Result<(), StoreError> {
+        self.writer
+            .write(Priority::Finish, move |tx| {
+                Box::pin(async move {
+                    sqlx::query("INSERT INTO counter (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value")
+                        .bind(counter)
+                        .bind(i64::try_from(by).unwrap_or(i64::MAX))
+                        .execute(&mut *tx)
+                        .await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+}

@@ -1,0 +1,255 @@
+//! Loading all that settling notices needs.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use renkei_core::{
+    Channel, ChannelId, ChannelKind, ChannelStatus, Code, DeliveryId, NoticeId, PeerRef, PersonId,
+    RecordId, ResourceType, SinkName, clock,
+};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row, SqlitePool};
+
+use super::load::{NOTICE_COLUMNS, RESOURCE_COLUMNS, grouped, next_ids, notice, record, stored};
+use super::{json, micros, parsed};
+use crate::store::StoreError;
+use crate::world::{Consent, DeliveryState, EarlierDelivery, World};
+
+/// Results of a record that a notice looks at, newest first.
+const NEWEST_RESULTS: i64 = 400;
+
+/// See [`crate::store::Store::load_notices`].
+pub(super) async fn load(
+    reads: &SqlitePool,
+    notices: &[NoticeId],
+    world: &mut World,
+) -> Result<(), StoreError> {
+    world.ids = next_ids(reads).await?;
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT {NOTICE_COLUMNS} FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.id = k.value \
+         LEFT JOIN notice_version AS v ON v.notice = n.id AND v.version = n.version"
+    )))
+    .bind(json(&notices)?)
+    .fetch_all(reads)
+    .await?;
+    let (mut persons, mut records) = (BTreeSet::new(), BTreeSet::new());
+    for row in rows {
+        let notice = notice(&row)?;
+        persons.insert(notice.person.0);
+        records.insert(notice.record.0);
+        world.notices.insert(notice.id, notice);
+    }
+    let records = json(&records)?;
+    known_records(reads, &records, world).await?;
+    charts(reads, &records, world).await?;
+    world.consents = consents(reads, &records).await?;
+    world.channels = channels(reads, &json(&persons)?).await?;
+    deliveries(reads, &json(&notices)?, world).await?;
+    posts_today(reads, world).await
+}
+
+async fn known_records(reads: &SqlitePool, ids: &str, world: &mut World) -> Result<(), StoreError> {
+    let rows = sqlx::query(
+        "SELECT r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected FROM json_each(?1) AS k CROSS JOIN record AS r ON r.id = k.value",
+    )
+    .bind(ids)
+    .fetch_all(reads)
+    .await?;
+    for row in rows {
+        let record = record(&row, 0)?;
+        world.by_local.insert(
+            (record.facility.clone(), record.local_id.clone()),
+            record.id,
+        );
+        world.records.insert(record.id, record);
+    }
+    Ok(())
+}
+
+async fn charts(reads: &SqlitePool, records: &str, world: &mut World) -> Result<(), StoreError> {
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT {RESOURCE_COLUMNS} FROM ( \
+           SELECT c.id FROM json_each(?1) AS k CROSS JOIN resource AS c ON c.record = k.value \
+             AND c.kind IN ('Encounter', 'MedicationRequest', 'AllergyIntolerance', 'Condition', 'DocumentReference') \
+           UNION SELECT o.id FROM json_each(?1) AS k CROSS JOIN resource AS o ON o.id IN ( \
+             SELECT id FROM resource WHERE record = k.value AND kind = 'Observation' ORDER BY source_time DESC LIMIT ?2) \
+         ) AS wanted CROSS JOIN resource AS r ON r.id = wanted.id \
+         LEFT JOIN version AS v ON v.resource = r.id AND v.version = r.version"
+    )))
+    .bind(records)
+    .bind(NEWEST_RESULTS)
+    .fetch_all(reads)
+    .await?;
+    for row in rows {
+        let stored = stored(&row)?;
+        let Some(record) = stored.record else {
+            continue;
+        };
+        if stored.kind == ResourceType::Encounter {
+            world
+                .stays
+                .entry(record)
+                .or_default()
+                .push(stored.logical_id.clone());
+        }
+        world
+            .charts
+            .entry(record)
+            .or_default()
+            .push(stored.logical_id.clone());
+        world.resources.insert(stored.logical_id.clone(), stored);
+    }
+    Ok(())
+}
+
+/// The consents of records, by record.
+pub(super) async fn consents(
+    reads: &SqlitePool,
+    records: &str,
+) -> Result<std::collections::HashMap<RecordId, Vec<Consent>>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT r.id, c.form_id, c.kana, c.birth_date, c.form, c.withdrawn_on FROM json_each(?1) AS k \
+         CROSS JOIN record AS r ON r.id = k.value CROSS JOIN consent AS c ON c.facility = r.facility AND c.local_id = r.local_id",
+    )
+    .bind(records)
+    .fetch_all(reads)
+    .await?;
+    let mut all = Vec::new();
+    for row in rows {
+        let form: crate::store::operator::ConsentForm = parsed(row.get(4))?;
+        all.push((
+            RecordId(row.get(0)),
+            Consent {
+                form_id: row.get(1),
+                kana: row.get(2),
+                birth_date: row.get(3),
+                disclosers: form.disclosers,
+                recipients: form.recipients,
+                items: form.items,
+                valid_from: form.valid_from,
+                valid_until: form.valid_until,
+                withdrawn_on: row.get(5),
+            },
+        ));
+    }
+    Ok(grouped(all))
+}
+
+/// The columns [`channel`] reads, of `channel AS c` and the person.
+pub(super) const CHANNEL_COLUMNS: &str =
+    "c.id, c.sink, c.peer_ref, c.kind, c.status, c.host, c.header, c.members";
+
+/// One channel from a row of [`CHANNEL_COLUMNS`], starting at `at`.
+pub(super) fn channel(row: &SqliteRow, at: usize, person: PersonId) -> Result<Channel, StoreError> {
+    let status = match row.get::<&str, _>(at + 4) {
+        "confirmed" => ChannelStatus::Confirmed,
+        "proposed" => ChannelStatus::Proposed,
+        _ => ChannelStatus::Broken,
+    };
+    Ok(Channel {
+        id: ChannelId(row.get(at)),
+        sink: SinkName::new(row.get::<&str, _>(at + 1)),
+        person,
+        peer_ref: PeerRef::new(row.get::<&str, _>(at + 2)),
+        kind: ChannelKind::find(row.get(at + 3)).unwrap_or(ChannelKind::Family),
+        status,
+        host_facility: row.get(at + 5),
+        header: parsed(row.get(at + 6))?,
+        members: parsed(row.get(at + 7))?,
+    })
+}
+
+async fn channels(
+    reads: &SqlitePool,
+    persons: &str,
+) -> Result<std::collections::HashMap<PersonId, Vec<Channel>>, StoreError> {
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT DISTINCT r.person, {CHANNEL_COLUMNS} FROM json_each(?1) AS k CROSS JOIN record AS r ON r.person = k.value \
+         CROSS JOIN channel AS c ON c.facility = r.facility AND c.local_id = r.local_id ORDER BY c.id"
+    )))
+    .bind(persons)
+    .fetch_all(reads)
+    .await?;
+    let mut all: std::collections::HashMap<PersonId, Vec<Channel>> =
+        std::collections::HashMap::new();
+    for row in rows {
+        let person = PersonId(row.get(0));
+        let channel = channel(&row, 1, person)?;
+        let known = all.entry(person).or_default();
+        // Two records of one person may name the same group: one recipient gets one notice.
+        if !known
+            .iter()
+            .any(|other| other.sink == channel.sink && other.peer_ref == channel.peer_ref)
+        {
+            known.push(channel);
+        }
+    }
+    Ok(all)
+}
+
+async fn deliveries(
+    reads: &SqlitePool,
+    notices: &str,
+    world: &mut World,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query(
+        "SELECT d.notice, d.id, d.version, d.channel, d.change, d.state, d.code, d.attempts, d.peer_ref, d.replaces, v.content \
+         FROM json_each(?1) AS k CROSS JOIN delivery AS d ON d.notice = k.value \
+         JOIN notice_version AS v ON v.notice = d.notice AND v.version = d.version ORDER BY d.seq",
+    )
+    .bind(notices)
+    .fetch_all(reads)
+    .await?;
+    let mut all = Vec::new();
+    for row in rows {
+        let notice = NoticeId(row.get(0));
+        all.push((
+            notice,
+            EarlierDelivery {
+                id: DeliveryId::known(row.get::<&str, _>(1)),
+                notice,
+                version: row.get(2),
+                channel: ChannelId(row.get(3)),
+                change: parsed(row.get(4))?,
+                state: DeliveryState::find(row.get(5)).unwrap_or(DeliveryState::Dead),
+                code: row.get::<Option<&str>, _>(6).and_then(Code::find),
+                attempts: row.get(7),
+                peer_ref: row.get::<Option<&str>, _>(8).map(PeerRef::new),
+                replaces: row.get::<Option<&str>, _>(9).map(DeliveryId::known),
+                content: std::sync::Arc::new(parsed(row.get(10))?),
+            },
+        ));
+    }
+    world.deliveries = grouped(all);
+    Ok(())
+}
+
+async fn posts_today(reads: &SqlitePool, world: &mut World) -> Result<(), StoreError> {
+    let channels: Vec<i64> = world
+        .channels
+        .values()
+        .flatten()
+        .map(|channel| channel.id.0)
+        .collect();
+    let rows = sqlx::query(
+        "SELECT d.channel, count(*) FROM json_each(?1) AS k CROSS JOIN delivery AS d ON d.channel = k.value AND d.created_at >= ?2 \
+         WHERE d.urgency <> 'u0' AND d.state IN ('pending', 'sent', 'delivered') GROUP BY d.channel",
+    )
+    .bind(json(&channels)?)
+    .bind(micros(midnight(world.now)))
+    .fetch_all(reads)
+    .await?;
+    world.posts_today = rows
+        .iter()
+        .map(|row| (ChannelId(row.get(0)), row.get(1)))
+        .collect();
+    Ok(())
+}
+
+/// The last midnight in Japan.
+fn midnight(now: Timestamp) -> Timestamp {
+    clock::in_japan(now)
+        .date()
+        .to_zoned(clock::japan())
+        .map_or(now, |midnight| midnight.timestamp())
+}

@@ -1,0 +1,74 @@
+//! Multi-row statements in fixed sizes, so that a handful of prepared statements serves every group.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
+
+use crate::store::StoreError;
+
+/// Rows per statement. The largest keeps the widest table (22 columns) far below SQLite's limit of
+/// 32,766 parameters.
+const SIZES: [usize; 3] = [64, 8, 1];
+
+/// A statement with its parameters so far.
+pub(super) type Filling = Query<'static, Sqlite, SqliteArguments>;
+
+/// `head` + `(?,…)` per row + `tail`, for any number of rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    /// Up to and including `VALUES `.
+    pub(super) head: &'static str,
+    /// Parameters per row.
+    pub(super) columns: usize,
+    /// What follows the rows.
+    pub(super) tail: &'static str,
+}
+
+static TEXTS: Mutex<Option<HashMap<(&'static str, usize), Arc<str>>>> = Mutex::new(None);
+
+impl Shape {
+    fn text(&self, rows: usize) -> Arc<str> {
+        let mut texts = match TEXTS.lock() {
+            Ok(texts) => texts,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        let texts = texts.get_or_insert_default();
+        texts
+            .entry((self.head, rows))
+            .or_insert_with(|| self.write(rows))
+            .clone()
+    }
+
+    fn write(&self, rows: usize) -> Arc<str> {
+        let row = format!("({})", vec!["?"; self.columns].join(","));
+        let mut text = self.head.to_owned();
+        let _ = write!(text, "{}{}", vec![row; rows].join(","), self.tail);
+        Arc::from(text)
+    }
+
+    /// Executes the statement over all items; `bind` adds the parameters of one row.
+    pub(super) async fn execute<T>(
+        &self,
+        tx: &mut SqliteConnection,
+        items: &[T],
+        bind: impl Fn(Filling, &T) -> Result<Filling, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut rest = items;
+        for size in SIZES {
+            while rest.len() >= size {
+                let (chunk, later) = rest.split_at(size);
+                let mut query = sqlx::query(AssertSqlSafe(self.text(size)));
+                for item in chunk {
+                    query = bind(query, item)?;
+                }
+                query.execute(&mut *tx).await?;
+                rest = later;
+            }
+        }
+        Ok(())
+    }
+}
