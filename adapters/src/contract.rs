@@ -113,7 +113,10 @@ pub async fn holds(rig: Arc<dyn Rig>, inbox: Arc<RecordingInbox>) {
     refuses_oversize(&rig, &inbox).await;
 
     let stopped = running.stop().await;
-    assert!(stopped.is_ok(), "a stopped source ends without error: {stopped:?}");
+    assert!(
+        stopped.is_ok(),
+        "a stopped source ends without error: {stopped:?}"
+    );
     drop(capturing);
     let lines = logs.text();
     assert!(!lines.is_empty(), "a source says at least that it runs");
@@ -130,10 +133,16 @@ async fn acknowledges_only_after_accept(rig: &Arc<dyn Rig>, inbox: &RecordingInb
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    assert!(!offered.is_finished(), "acknowledged before the inbox had committed");
+    assert!(
+        !offered.is_finished(),
+        "acknowledged before the inbox had committed"
+    );
     inbox.release();
     let verdict = within(&mut offered).await;
-    assert!(matches!(verdict, Ok(Verdict::Taken)), "a committed message is acknowledged: {verdict:?}");
+    assert!(
+        matches!(verdict, Ok(Verdict::Taken)),
+        "a committed message is acknowledged: {verdict:?}"
+    );
     assert_eq!(inbox.stored().len(), 1, "the message was stored");
 }
 
@@ -146,11 +155,19 @@ async fn accepts_a_repeat_once(rig: &Arc<dyn Rig>, inbox: &RecordingInbox) {
 async fn keeps_what_found_no_room(rig: &Arc<dyn Rig>, inbox: &RecordingInbox) {
     inbox.fill_up(true);
     let verdict = within(rig.offer(2)).await;
-    assert_eq!(verdict, Verdict::TryAgain, "without room the peer is told to try again");
+    assert_eq!(
+        verdict,
+        Verdict::TryAgain,
+        "without room the peer is told to try again"
+    );
     assert_eq!(inbox.stored().len(), 1, "nothing was stored without room");
     inbox.fill_up(false);
     let verdict = within(rig.offer(2)).await;
-    assert_eq!(verdict, Verdict::Taken, "with room again the message is taken");
+    assert_eq!(
+        verdict,
+        Verdict::Taken,
+        "with room again the message is taken"
+    );
     assert_eq!(inbox.stored().len(), 2);
 }
 
@@ -158,11 +175,21 @@ async fn refuses_oversize(rig: &Arc<dyn Rig>, inbox: &RecordingInbox) {
     within(rig.offer_oversize()).await;
     within(inbox.until_stored(3)).await;
     let stored = inbox.stored();
-    let Some(kept) = stored.iter().find(|accepted| accepted.message.refused.is_some()) else {
+    let Some(kept) = stored
+        .iter()
+        .find(|accepted| accepted.message.refused.is_some())
+    else {
         panic!("the start of an oversize message is kept");
     };
-    assert_eq!(kept.message.refused, Some(rig.oversize_code()), "oversize has its code");
-    assert!(kept.message.body.len() <= limits::KEPT_OF_GIANT, "only the start is kept");
+    assert_eq!(
+        kept.message.refused,
+        Some(rig.oversize_code()),
+        "oversize has its code"
+    );
+    assert!(
+        kept.message.body.len() <= limits::KEPT_OF_GIANT,
+        "only the start is kept"
+    );
 }
 
 /// Waits for a condition of a test, but not for ever.

@@ -115,7 +115,11 @@ pub fn problems(
         if plaintext.allow_from.is_empty() {
             problems.push("`plaintext.allow_from` names no network".to_owned());
         }
-        if plaintext.allow_from.iter().any(|network| network.prefix == 0) {
+        if plaintext
+            .allow_from
+            .iter()
+            .any(|network| network.prefix == 0)
+        {
             problems.push("`plaintext.allow_from` allows every address".to_owned());
         }
         if plaintext.reason.trim().is_empty() {
@@ -168,9 +172,19 @@ mod tests {
         ];
         for (network, address, inside) in cases {
             let network: Network = network.parse().unwrap();
-            assert_eq!(network.contains(address.parse().unwrap()), inside, "{network:?} {address}");
+            assert_eq!(
+                network.contains(address.parse().unwrap()),
+                inside,
+                "{network:?} {address}"
+            );
         }
-        for bad in ["", "192.168.10.0/33", "host/24", "192.168.10.0/", "192.168.10.0/-1"] {
+        for bad in [
+            "",
+            "192.168.10.0/33",
+            "host/24",
+            "192.168.10.0/",
+            "192.168.10.0/-1",
+        ] {
             assert!(bad.parse::<Network>().is_err(), "{bad}");
         }
     }
@@ -191,7 +205,10 @@ mod tests {
         assert!(problems(outside, Some(&tls), None).is_empty());
         assert!(problems(outside, None, Some(&plaintext(&["10.1.0.0/16"]))).is_empty());
         assert_eq!(problems(outside, None, Some(&plaintext(&[]))).len(), 1);
-        assert_eq!(problems(outside, None, Some(&plaintext(&["0.0.0.0/0"]))).len(), 1);
+        assert_eq!(
+            problems(outside, None, Some(&plaintext(&["0.0.0.0/0"]))).len(),
+            1
+        );
     }
 
     #[test]

@@ -61,7 +61,10 @@ pub fn split(body: &Bytes) -> Messages {
 
 /// Framing bytes and byte-order marks written to files stand before the first segment of a line.
 fn leading_controls(line: &[u8]) -> usize {
-    let mut at = line.iter().take_while(|byte| matches!(byte, 0x0b | 0x1c | 0x1a | 0)).count();
+    let mut at = line
+        .iter()
+        .take_while(|byte| matches!(byte, 0x0b | 0x1c | 0x1a | 0))
+        .count();
     if line[at..].starts_with(&[0xef, 0xbb, 0xbf]) {
         at += 3;
     }
@@ -97,7 +100,10 @@ mod tests {
         assert_eq!(bodies(one), [&one[..]]);
         assert_eq!(bodies(b"no header at all"), [&b"no header at all"[..]]);
         assert!(bodies(b"\r\n\x1c\r").is_empty());
-        assert_eq!(bodies(b"\xef\xbb\xbfMSH|^~\\&|A\r"), [&b"MSH|^~\\&|A\r"[..]]);
+        assert_eq!(
+            bodies(b"\xef\xbb\xbfMSH|^~\\&|A\r"),
+            [&b"MSH|^~\\&|A\r"[..]]
+        );
     }
 
     #[test]

@@ -119,7 +119,8 @@ impl RecordingInbox {
     /// The bodies of everything stored, in order.
     pub fn bodies(&self) -> Vec<String> {
         let state = self.state();
-        let text = |accepted: &Accepted| String::from_utf8_lossy(&accepted.message.body).into_owned();
+        let text =
+            |accepted: &Accepted| String::from_utf8_lossy(&accepted.message.body).into_owned();
         state.stored.iter().map(text).collect()
     }
 
@@ -156,7 +157,13 @@ impl RecordingInbox {
     /// Waits until a message with this text in it is stored.
     pub async fn until_text(&self, text: &str) {
         let has = |body: &[u8]| body.windows(text.len()).any(|part| part == text.as_bytes());
-        self.until(|state| state.stored.iter().any(|accepted| has(&accepted.message.body))).await;
+        self.until(|state| {
+            state
+                .stored
+                .iter()
+                .any(|accepted| has(&accepted.message.body))
+        })
+        .await;
     }
 
     /// Waits until accept was called this often.
@@ -220,7 +227,8 @@ impl Inbox for RecordingInbox {
     }
 
     async fn processed(&self, id: MessageId) -> Result<Processed, AcceptError> {
-        self.until(|state| state.processed.contains_key(&id.0)).await;
+        self.until(|state| state.processed.contains_key(&id.0))
+            .await;
         self.state()
             .processed
             .get(&id.0)

@@ -20,7 +20,10 @@ pub fn media_type(name: &str, body: &[u8]) -> &'static str {
     if body.get(128..132) == Some(b"DICM") {
         return "application/dicom";
     }
-    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    let text = body
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(body)
+        .trim_ascii_start();
     if text.starts_with(b"<?xml") || text.starts_with(b"<ClinicalDocument") {
         return "text/xml";
     }
@@ -44,7 +47,11 @@ mod tests {
         let cases: [(&str, &[u8], &str); 8] = [
             ("a.txt", b"%PDF-1.7", "application/pdf"),
             ("a", b"\xef\xbb\xbf<?xml version=\"1.0\"?>", "text/xml"),
-            ("a", b"\n <ClinicalDocument xmlns=\"urn:hl7-org:v3\">", "text/xml"),
+            (
+                "a",
+                b"\n <ClinicalDocument xmlns=\"urn:hl7-org:v3\">",
+                "text/xml",
+            ),
             ("scan.pdf", b"II*\0....", "image/tiff"),
             ("a.JPG", b"\xff\xd8\xff\xe0", "image/jpeg"),
             ("memo.TXT", b"memo", "text/plain"),

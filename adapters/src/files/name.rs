@@ -38,10 +38,15 @@ mod tests {
     fn names_of_windows_and_macos_read_the_same() {
         use std::os::unix::ffi::OsStrExt as _;
         let composed = "L12345^ガーゼ記録^99ZZZ";
-        let decomposed: String = unicode_normalization::UnicodeNormalization::nfd(composed).collect();
+        let decomposed: String =
+            unicode_normalization::UnicodeNormalization::nfd(composed).collect();
         assert_ne!(composed, decomposed);
         let (cp932, _, _) = encoding_rs::SHIFT_JIS.encode(composed);
-        for name in [OsStr::new(composed), OsStr::new(&decomposed), OsStr::from_bytes(&cp932)] {
+        for name in [
+            OsStr::new(composed),
+            OsStr::new(&decomposed),
+            OsStr::from_bytes(&cp932),
+        ] {
             assert_eq!(as_text(name), composed);
         }
         assert!(as_text(OsStr::from_bytes(b"\xff\xfe")).contains('\u{fffd}'));
@@ -49,10 +54,20 @@ mod tests {
 
     #[test]
     fn leftovers_of_programs_are_hidden() {
-        for hidden in [".DS_Store", "~$a.docx", "a.pdf.tmp", "Thumbs.db", "A.PART", "a.hl7~"] {
+        for hidden in [
+            ".DS_Store",
+            "~$a.docx",
+            "a.pdf.tmp",
+            "Thumbs.db",
+            "A.PART",
+            "a.hl7~",
+        ] {
             assert!(has_hidden_name(hidden), "{hidden}");
         }
-        for shown in ["a.pdf", "0123456789_-_ADT-00_999999999999999_20111220224447339_-_1"] {
+        for shown in [
+            "a.pdf",
+            "0123456789_-_ADT-00_999999999999999_20111220224447339_-_1",
+        ] {
             assert!(!has_hidden_name(shown), "{shown}");
         }
     }

@@ -107,7 +107,11 @@ pub fn read(path: &Path, expected: Look, limit: u64) -> std::io::Result<Read> {
         return Ok(Read::Changed);
     }
     let too_large = expected.size > limit;
-    let wanted = if too_large { KEPT_OF_GIANT as u64 } else { expected.size };
+    let wanted = if too_large {
+        KEPT_OF_GIANT as u64
+    } else {
+        expected.size
+    };
     let mut body = Vec::with_capacity(usize::try_from(wanted).unwrap_or(0));
     file.by_ref().take(wanted).read_to_end(&mut body)?;
     if body.len() as u64 != wanted || Look::from(&file.metadata()?) != expected {

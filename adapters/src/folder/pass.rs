@@ -97,7 +97,11 @@ impl Reader<'_> {
 
     /// Reads the sidecars that stand still and are not done with.
     async fn sidecars(&mut self, present: &Present) -> Result<Vec<Open>, AcceptError> {
-        let beside: Vec<String> = present.keys().filter(|name| !is_sidecar(name)).cloned().collect();
+        let beside: Vec<String> = present
+            .keys()
+            .filter(|name| !is_sidecar(name))
+            .cloned()
+            .collect();
         let mut sidecars = Vec::new();
         for (name, path) in present.iter().filter(|(name, _)| is_sidecar(name)) {
             let Standing::Still(look) = self.standing(name, path, Some("")).await else {
@@ -107,7 +111,12 @@ impl Reader<'_> {
                 Some(Read::Whole(bytes)) => {
                     let sidecar = Sidecar::parse(name, &bytes, self.config.local_id, &beside);
                     let (path, name) = (path.clone(), name.clone());
-                    sidecars.push(Open { path, name, look, sidecar });
+                    sidecars.push(Open {
+                        path,
+                        name,
+                        look,
+                        sidecar,
+                    });
                 }
                 Some(Read::TooLarge(start)) => {
                     self.refuse(name, start, Code::DOC_TOO_LARGE, None).await?;
@@ -151,7 +160,10 @@ impl Reader<'_> {
 
     /// A document with its row: `true` when it is done with.
     async fn document(&mut self, row: &Row, path: &Path) -> Result<bool, AcceptError> {
-        if !self.inbox.admits(self.name, &self.config.facility, &row.local_id) {
+        if !self
+            .inbox
+            .admits(self.name, &self.config.facility, &row.local_id)
+        {
             return Ok(false);
         }
         let look = match self.standing(&row.file, path, Some(&row.hash)).await {
@@ -198,7 +210,8 @@ impl Reader<'_> {
         }
         let body = Bytes::from(row.text.clone());
         let name = format!("{}#{}", open.name, row.hash);
-        self.refuse(&name, body, Code::DOC_SIDECAR_ROW, row.local_id.clone()).await?;
+        self.refuse(&name, body, Code::DOC_SIDECAR_ROW, row.local_id.clone())
+            .await?;
         self.alone_since.remove(&key);
         self.note_once(key, "1").await?;
         Ok(true)
@@ -215,7 +228,11 @@ impl Reader<'_> {
             return Ok(());
         }
         let by_name = extension(name) == "hl7";
-        let limit = if is_document { limits::DOCUMENT_BYTES } else { limits::FRAME_BYTES as u64 };
+        let limit = if is_document {
+            limits::DOCUMENT_BYTES
+        } else {
+            limits::FRAME_BYTES as u64
+        };
         match self.bytes(path, look, limit).await {
             Some(Read::Whole(body)) if !is_document && (by_name || is_hl7(&body)) => {
                 if !files::ends_like_hl7(&body) && !self.waited(&key) {
@@ -241,10 +258,15 @@ impl Reader<'_> {
     async fn hl7(&self, name: &str, body: &Bytes) -> Result<(), AcceptError> {
         let bodies = split::split(body).bodies;
         if bodies.is_empty() {
-            return self.refuse(name, body.clone(), Code::HL7_NO_MSH, None).await;
+            return self
+                .refuse(name, body.clone(), Code::HL7_NO_MSH, None)
+                .await;
         }
         for (index, body) in bodies.into_iter().enumerate() {
-            let subject = self.config.local_id.apply(&renkei_hl7v2::peek(&body).patient_id);
+            let subject = self
+                .config
+                .local_id
+                .apply(&renkei_hl7v2::peek(&body).patient_id);
             let mut message = self.message(name, body, None, subject);
             message.dedup_key = format!("{name}#{}", index + 1);
             self.inbox.accept(message).await?;
@@ -276,7 +298,9 @@ impl Reader<'_> {
             source: self.name.clone(),
             facility: self.config.facility.clone(),
             dedup_key: name.to_owned(),
-            ordering_key: subject.as_ref().map_or_else(String::new, |id| id.expose().to_owned()),
+            ordering_key: subject
+                .as_ref()
+                .map_or_else(String::new, |id| id.expose().to_owned()),
             subject,
             body,
             meta: Meta {
@@ -295,15 +319,21 @@ impl Reader<'_> {
         let Ok(look) = blocking(move || files::look(&path)).await else {
             return Standing::Restless;
         };
-        let noted = self.notes.get(&file_key(name)).is_some_and(|note| match row {
-            Some(row) => *note == note_text(look, row),
-            None => note.starts_with(&note_text(look, "")),
-        });
+        let noted = self
+            .notes
+            .get(&file_key(name))
+            .is_some_and(|note| match row {
+                Some(row) => *note == note_text(look, row),
+                None => note.starts_with(&note_text(look, "")),
+            });
         if noted {
             return Standing::Taken;
         }
         let stable = Duration::from_secs(self.config.stable_secs);
-        let watched = self.watched.entry(name.to_owned()).or_insert_with(|| Standstill::new(look));
+        let watched = self
+            .watched
+            .entry(name.to_owned())
+            .or_insert_with(|| Standstill::new(look));
         if watched.again(look, stable) {
             return Standing::Still(look);
         }
@@ -318,23 +348,34 @@ impl Reader<'_> {
 
     /// Whether a file or row has waited for its partner long enough.
     fn waited(&mut self, key: &str) -> bool {
-        let since = *self.alone_since.entry(key.to_owned()).or_insert_with(Instant::now);
+        let since = *self
+            .alone_since
+            .entry(key.to_owned())
+            .or_insert_with(Instant::now);
         since.elapsed() >= Duration::from_secs(self.config.partner_secs)
     }
 
     /// Puts a file away. One with a row is noted in any case, so that its sidecar knows; one that
     /// cannot be moved is noted too.
-    async fn done(&mut self, name: &str, path: &Path, look: Look, row: &str) -> Result<(), AcceptError> {
+    async fn done(
+        &mut self,
+        name: &str,
+        path: &Path,
+        look: Look,
+        row: &str,
+    ) -> Result<(), AcceptError> {
         self.watched.remove(name);
         let moves = self.config.after == After::Move;
         if !moves || !row.is_empty() {
-            self.note(file_key(name), Some(note_text(look, row))).await?;
+            self.note(file_key(name), Some(note_text(look, row)))
+                .await?;
         }
         if moves {
             let path = path.to_owned();
             if let Err(problem) = blocking(move || put_away(&path)).await {
                 warn!(source = %self.name, error = %problem.kind(), "a file that was taken could not be moved");
-                self.note(file_key(name), Some(note_text(look, row))).await?;
+                self.note(file_key(name), Some(note_text(look, row)))
+                    .await?;
             }
         }
         Ok(())
@@ -344,7 +385,9 @@ impl Reader<'_> {
     async fn forget(&mut self, sidecar: &Sidecar) -> Result<(), AcceptError> {
         let files = sidecar.rows.iter().map(|row| file_key(&row.file));
         let rows = sidecar.rows.iter().map(|row| &row.hash);
-        let bad = rows.chain(sidecar.bad.iter().map(|row| &row.hash)).map(|hash| format!("b:{hash}"));
+        let bad = rows
+            .chain(sidecar.bad.iter().map(|row| &row.hash))
+            .map(|hash| format!("b:{hash}"));
         for key in files.chain(bad).collect::<Vec<_>>() {
             if self.notes.contains_key(&key) {
                 self.note(key, None).await?;
@@ -361,7 +404,10 @@ impl Reader<'_> {
     }
 
     async fn note(&mut self, key: String, value: Option<String>) -> Result<(), AcceptError> {
-        let note = Note { key: key.clone(), value: value.clone() };
+        let note = Note {
+            key: key.clone(),
+            value: value.clone(),
+        };
         self.inbox.remember(self.name, vec![note]).await?;
         match value {
             Some(value) => self.notes.insert(key, value),
@@ -389,8 +435,14 @@ fn is_sidecar(name: &str) -> bool {
 }
 
 fn is_hl7(body: &[u8]) -> bool {
-    let start = body.iter().position(|byte| byte.is_ascii_uppercase()).unwrap_or(0);
-    start < 8 && [&b"MSH"[..], b"FHS", b"BHS"].iter().any(|name| body[start..].starts_with(name))
+    let start = body
+        .iter()
+        .position(|byte| byte.is_ascii_uppercase())
+        .unwrap_or(0);
+    start < 8
+        && [&b"MSH"[..], b"FHS", b"BHS"]
+            .iter()
+            .any(|name| body[start..].starts_with(name))
 }
 
 /// Regular files of the folder itself, by name. Links and what programs leave behind are passed over.

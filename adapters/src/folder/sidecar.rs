@@ -83,7 +83,9 @@ impl Sidecar {
         loop {
             let start = offset(reader.position());
             let more = reader.read_record(&mut record);
-            let raw = text.get(start..offset(reader.position())).unwrap_or_default();
+            let raw = text
+                .get(start..offset(reader.position()))
+                .unwrap_or_default();
             match more {
                 Ok(false) => return sidecar,
                 Ok(true) => match row(name, &headers, &record, rule, own) {
@@ -105,7 +107,11 @@ impl Sidecar {
 impl Row {
     /// The same row when it turned out to be of no use.
     pub(super) fn as_bad(&self) -> BadRow {
-        let columns: Vec<String> = self.columns.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         BadRow {
             text: columns.join("\n"),
             local_id: Some(self.local_id.clone()),
@@ -132,14 +138,17 @@ fn as_text(bytes: &[u8]) -> String {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        Err(_) => encoding_rs::SHIFT_JIS.decode_without_bom_handling(bytes).0.into_owned(),
+        Err(_) => encoding_rs::SHIFT_JIS
+            .decode_without_bom_handling(bytes)
+            .0
+            .into_owned(),
     }
 }
 
 fn column_name(header: &str) -> String {
-    let known = COLUMNS.iter().find(|(name, others)| {
-        header.eq_ignore_ascii_case(name) || others.contains(&header)
-    });
+    let known = COLUMNS
+        .iter()
+        .find(|(name, others)| header.eq_ignore_ascii_case(name) || others.contains(&header));
     known.map_or_else(|| header.to_owned(), |(name, _)| (*name).to_owned())
 }
 
@@ -148,7 +157,11 @@ fn own_document<'a>(name: &str, beside: &'a [String]) -> Option<&'a str> {
     let stem = &name[..name.len() - ".csv".len()];
     let exact = beside.iter().find(|other| other.as_str() == stem);
     let by_stem = || {
-        let is_own = |other: &&String| other.rsplit_once('.').is_some_and(|(other, _)| other == stem);
+        let is_own = |other: &&String| {
+            other
+                .rsplit_once('.')
+                .is_some_and(|(other, _)| other == stem)
+        };
         let mut candidates = beside.iter().filter(is_own);
         let only = candidates.next()?;
         candidates.next().is_none().then_some(only)
@@ -175,7 +188,8 @@ fn row(
     let file = named.or(if name == FOR_ALL { None } else { own });
     // A row speaks of a file beside it, never of one elsewhere.
     let file = file.filter(|file| !file.contains(['/', '\\']) && *file != ".." && *file != ".");
-    let (Some(local_id), Some(file), true) = (local_id.clone(), file, record.len() <= headers.len())
+    let (Some(local_id), Some(file), true) =
+        (local_id.clone(), file, record.len() <= headers.len())
     else {
         return Err(local_id);
     };
@@ -202,13 +216,18 @@ mod tests {
 
     #[test]
     fn both_encodings_and_both_languages_of_header_read_the_same() {
-        let english = "\u{feff}local_id,file,kind,title,ward\r\n0012,a.pdf,18842-5,退院時サマリー,3A\r\n";
-        let japanese = "患者番号,ファイル名,文書種別,文書名,ward\n0012,a.pdf,18842-5,退院時サマリー,3A\n";
+        let english =
+            "\u{feff}local_id,file,kind,title,ward\r\n0012,a.pdf,18842-5,退院時サマリー,3A\r\n";
+        let japanese =
+            "患者番号,ファイル名,文書種別,文書名,ward\n0012,a.pdf,18842-5,退院時サマリー,3A\n";
         let (cp932, _, _) = encoding_rs::SHIFT_JIS.encode(japanese);
         let read = parse("documents.csv", english.as_bytes());
         assert_eq!(read, parse("documents.csv", &cp932));
         let row = &read.rows[0];
-        assert_eq!((row.local_id.expose(), row.file.as_str()), ("0012", "a.pdf"));
+        assert_eq!(
+            (row.local_id.expose(), row.file.as_str()),
+            ("0012", "a.pdf")
+        );
         assert_eq!(row.columns["title"], "退院時サマリー");
         assert_eq!(row.columns["ward"], "3A");
         assert!(read.bad.is_empty());
@@ -230,7 +249,11 @@ mod tests {
         let text = b"local_id,kind\n0012,18842-5\n";
         assert_eq!(parse("a.csv", text).rows[0].file, "a.pdf");
         assert_eq!(parse("b.xml.csv", text).rows[0].file, "b.xml");
-        assert_eq!(parse("b.csv", text).bad.len(), 1, "two documents have this name");
+        assert_eq!(
+            parse("b.csv", text).bad.len(),
+            1,
+            "two documents have this name"
+        );
         assert_eq!(parse("c.csv", text).bad.len(), 1);
     }
 }

@@ -61,7 +61,9 @@ impl Site {
 }
 
 fn adt(control_id: &str, patient: &str) -> String {
-    format!("MSH|^~\\&|HIS|KAKU|HUB|R|20250111||ADT^A08^ADT_A01|{control_id}|P|2.5\rPID|1||{patient}||{CANARY}\r")
+    format!(
+        "MSH|^~\\&|HIS|KAKU|HUB|R|20250111||ADT^A08^ADT_A01|{control_id}|P|2.5\rPID|1||{patient}||{CANARY}\r"
+    )
 }
 
 struct FolderRig(Site);
@@ -75,7 +77,8 @@ impl Rig for FolderRig {
     async fn offer(&self, number: u32) -> Verdict {
         let name = format!("{number}.hl7");
         let refusals = self.0.inbox.refused_for_room();
-        self.0.drop_file(&name, adt("C1", &format!("00001234{number:02}")));
+        self.0
+            .drop_file(&name, adt("C1", &format!("00001234{number:02}")));
         loop {
             tokio::task::yield_now().await;
             if !self.0.path(&name).exists() {
@@ -89,7 +92,9 @@ impl Rig for FolderRig {
 
     async fn offer_oversize(&self) -> Verdict {
         let giant = fs::File::create(self.0.path("giant.hl7")).unwrap();
-        giant.set_len(renkei_core::limits::FRAME_BYTES as u64 + 1).unwrap();
+        giant
+            .set_len(renkei_core::limits::FRAME_BYTES as u64 + 1)
+            .unwrap();
         Verdict::Rejected
     }
 
@@ -116,7 +121,15 @@ async fn hl7_files_are_cut_into_messages_and_moved() {
     let stored = site.inbox.stored();
     let subjects: Vec<_> = stored
         .iter()
-        .map(|accepted| accepted.message.subject.as_ref().unwrap().expose().to_owned())
+        .map(|accepted| {
+            accepted
+                .message
+                .subject
+                .as_ref()
+                .unwrap()
+                .expose()
+                .to_owned()
+        })
         .collect();
     assert_eq!(subjects, ["0012", "0013", "0012"]);
     assert_eq!(stored[1].message.dedup_key, "both.hl7#2");
@@ -135,8 +148,13 @@ async fn a_document_goes_with_its_row() {
     site.drop_file("a.pdf", "%PDF-1.7 a");
     let running = site.start();
     site.after_a_pass(1).await;
-    assert_eq!(site.inbox.stored().len(), 1, "without its row a document waits");
-    let (csv, _, _) = encoding_rs::SHIFT_JIS.encode("患者番号,ファイル名,文書種別,文書名\r\n0012,a.pdf,18842-5,退院時サマリー\r\n");
+    assert_eq!(
+        site.inbox.stored().len(),
+        1,
+        "without its row a document waits"
+    );
+    let (csv, _, _) = encoding_rs::SHIFT_JIS
+        .encode("患者番号,ファイル名,文書種別,文書名\r\n0012,a.pdf,18842-5,退院時サマリー\r\n");
     site.drop_file("documents.csv", csv);
     site.until_gone("documents.csv").await;
     let message = site.inbox.stored()[1].message.clone();
@@ -147,7 +165,10 @@ async fn a_document_goes_with_its_row() {
     assert_eq!(message.meta.sidecar["title"], "退院時サマリー");
     assert!(site.path("done/a.pdf").exists() && site.path("done/documents.csv").exists());
     site.after_a_pass(2).await;
-    assert!(site.inbox.notes().is_empty(), "what was put away is not remembered");
+    assert!(
+        site.inbox.notes().is_empty(),
+        "what was put away is not remembered"
+    );
     running.stop().await.unwrap();
 }
 
@@ -162,7 +183,10 @@ async fn documents_of_others_are_not_opened() {
     site.until_gone("a.pdf").await;
     site.after_a_pass(1).await;
     assert!(site.path("b.pdf").exists() && site.path("documents.csv").exists());
-    assert_eq!((site.inbox.stored().len(), site.inbox.not_enrolled()), (2, 0));
+    assert_eq!(
+        (site.inbox.stored().len(), site.inbox.not_enrolled()),
+        (2, 0)
+    );
     site.inbox.enroll(&["0012", "0013", "999"]);
     site.until_gone("documents.csv").await;
     assert_eq!(site.inbox.bodies()[2], "%PDF-1.7 b");
@@ -177,11 +201,19 @@ async fn what_cannot_be_used_is_kept_with_its_code() {
     site.drop_file("memo.txt", "just a memo");
     site.drop_file("documents.csv", "local_id,file\n0012,never.pdf\n,x.pdf\n");
     let giant = fs::File::create(site.path(".giant")).unwrap();
-    giant.set_len(renkei_core::limits::DOCUMENT_BYTES + 1).unwrap();
+    giant
+        .set_len(renkei_core::limits::DOCUMENT_BYTES + 1)
+        .unwrap();
     fs::rename(site.path(".giant"), site.path("giant.pdf")).unwrap();
     site.drop_file("giant.csv", "local_id\n0012\n");
     let running = site.start();
-    for name in ["alone.pdf", "memo.txt", "documents.csv", "giant.pdf", "giant.csv"] {
+    for name in [
+        "alone.pdf",
+        "memo.txt",
+        "documents.csv",
+        "giant.pdf",
+        "giant.csv",
+    ] {
         site.until_gone(name).await;
     }
     let stored = site.inbox.stored();
@@ -228,7 +260,10 @@ async fn a_folder_that_is_only_read_is_remembered() {
     // A corrected row makes the same document another message.
     site.drop_file("a.csv", "local_id,kind\n0012,57133-1\n");
     within(site.inbox.until_stored(5)).await;
-    assert_eq!(site.inbox.stored()[4].message.meta.data_type.as_deref(), Some("57133-1"));
+    assert_eq!(
+        site.inbox.stored()[4].message.meta.data_type.as_deref(),
+        Some("57133-1")
+    );
     site.after_a_pass(4).await;
     assert_eq!(site.inbox.stored().len(), 6);
     again.stop().await.unwrap();
@@ -243,5 +278,14 @@ async fn a_folder_that_is_not_there_yet_is_waited_for() {
     fs::write(site.path("later/a.hl7"), adt("C1", "0012")).unwrap();
     within(site.inbox.until_stored(1)).await;
     running.stop().await.unwrap();
-    assert!(Folder::new("drop".into(), Config { path: "relative".into(), ..site.config }).is_err());
+    assert!(
+        Folder::new(
+            "drop".into(),
+            Config {
+                path: "relative".into(),
+                ..site.config
+            }
+        )
+        .is_err()
+    );
 }

@@ -116,7 +116,12 @@ impl Writer {
     }
 
     /// The application answer, when asked for.
-    pub(super) fn application(&self, peek: &Peek, asked: Asked, verdict: Verdict) -> Option<Vec<u8>> {
+    pub(super) fn application(
+        &self,
+        peek: &Peek,
+        asked: Asked,
+        verdict: Verdict,
+    ) -> Option<Vec<u8>> {
         asked
             .application
             .covers(verdict)
@@ -171,9 +176,8 @@ mod tests {
     use renkei_core::SystemClock;
 
     fn answers(accept: &str, application: &str, verdict: Verdict) -> Vec<String> {
-        let text = format!(
-            "MSH|^~\\&|HIS|H|HUB|R|20250111||ADT^A08|C1|P|2.5|||{accept}|{application}\r"
-        );
+        let text =
+            format!("MSH|^~\\&|HIS|H|HUB|R|20250111||ADT^A08|C1|P|2.5|||{accept}|{application}\r");
         let peek = renkei_hl7v2::peek(text.as_bytes());
         let asked = Asked::by(&peek);
         let writer = Writer::new(Arc::new(SystemClock));
@@ -216,7 +220,11 @@ mod tests {
             ("", "AL", Verdict::Accepted, &["AA|C1"]),
         ];
         for (accept, application, verdict, expected) in cases {
-            assert_eq!(answers(accept, application, verdict), expected, "{accept} {application}");
+            assert_eq!(
+                answers(accept, application, verdict),
+                expected,
+                "{accept} {application}"
+            );
         }
     }
 

@@ -209,7 +209,9 @@ mod tests {
         let exact = [&b"\x0b"[..], &[b'x'; 100], b"\x1c\r"].concat();
         assert!(matches!(&read(&exact, 7, 100)[..], [Frame::Whole(body)] if body.len() == 100));
         let frames = read(&exact, 7, 99);
-        assert!(matches!(&frames[..], [Frame::TooLarge { start, arrived }] if start.len() == *arrived && *arrived >= 100));
+        assert!(
+            matches!(&frames[..], [Frame::TooLarge { start, arrived }] if start.len() == *arrived && *arrived >= 100)
+        );
         let giant = [&b"\x0b"[..], &vec![b'x'; 200_000], b"\x1c\r\x0bMSH|\x1c\r"].concat();
         assert!(
             matches!(&read(&giant, 8192, 100_000)[..], [Frame::TooLarge { start, .. }] if start.len() == KEPT_OF_GIANT)

@@ -110,10 +110,7 @@ impl Config {
                 Code::CFG_INVALID
             ));
         }
-        let asks_for_certificates = self
-            .tls
-            .as_ref()
-            .is_some_and(|tls| tls.client_ca.is_some());
+        let asks_for_certificates = self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         if !self.facility_by_client.is_empty() && !asks_for_certificates {
             problems.push(format!(
                 "{}: `facility_by_client` needs `tls` with `client_ca`",

@@ -23,10 +23,10 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::codec::Framed;
 use tracing::{debug, warn};
 
+use super::Peer;
 use super::answer::{Asked, Verdict, Writer};
 use super::codec::{Codec, Frame};
 use super::config::{Ack, Config};
-use super::Peer;
 use crate::split;
 
 /// Messages of one connection that may be on their way into the inbox.
@@ -293,10 +293,17 @@ where
     fn facility(&self, peek: &Peek) -> Option<FacilityId> {
         let config = &self.room.config;
         if !config.facility_by_client.is_empty() {
-            return self.peer.known.as_ref().map(|(_, facility)| facility.clone());
+            return self
+                .peer
+                .known
+                .as_ref()
+                .map(|(_, facility)| facility.clone());
         }
         if !config.facility_by_sender.is_empty() {
-            return config.facility_by_sender.get(&peek.sending_facility).cloned();
+            return config
+                .facility_by_sender
+                .get(&peek.sending_facility)
+                .cloned();
         }
         config.facility.clone()
     }
@@ -381,7 +388,8 @@ where
                 self.write(answer).await;
             }
             if let Some((id, peek, asked)) = settled.later {
-                self.answers_later.push_back(Box::pin(answer_later(self.room, id, peek, asked)));
+                self.answers_later
+                    .push_back(Box::pin(answer_later(self.room, id, peek, asked)));
             }
             next = self.offered.next().now_or_never().flatten();
         }
@@ -433,10 +441,18 @@ fn is_acknowledgment(peek: &Peek) -> bool {
 
 /// Brings one job to its end: the inbox's word, and the answers that follow from it.
 async fn settle(room: &Room, job: Job) -> Settled {
-    let Job { peek, asked, message, rejected, silent } = job;
+    let Job {
+        peek,
+        asked,
+        message,
+        rejected,
+        silent,
+    } = job;
     let stored = match message {
         None => Ok(None),
-        Some(message) => accept(room, message, silent || !asked.hears_of_errors()).await.map(Some),
+        Some(message) => accept(room, message, silent || !asked.hears_of_errors())
+            .await
+            .map(Some),
     };
     let mut settled = Settled::default();
     match stored {

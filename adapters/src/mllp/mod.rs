@@ -93,7 +93,10 @@ impl Mllp {
             }
         };
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-            unusable(format!("cannot listen on `{}`", config.listen), error.into())
+            unusable(
+                format!("cannot listen on `{}`", config.listen),
+                error.into(),
+            )
         })?;
         Ok(Self {
             name,

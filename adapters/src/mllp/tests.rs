@@ -73,7 +73,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
             loop {
                 if let Some(Frame::Whole(body)) = self.codec.decode(&mut self.buffer).unwrap() {
                     let text = String::from_utf8(body.to_vec()).unwrap();
-                    let msa = text.split('\r').find(|line| line.starts_with("MSA|")).unwrap();
+                    let msa = text
+                        .split('\r')
+                        .find(|line| line.starts_with("MSA|"))
+                        .unwrap();
                     return Some(msa[4..].to_owned());
                 }
                 match self.stream.read_buf(&mut self.buffer).await {
@@ -106,7 +109,9 @@ impl Rig for MllpRig {
     async fn offer(&self, number: u32) -> Verdict {
         let mut sender = Sender::new(TcpStream::connect(self.address).await.unwrap());
         let control_id = format!("C{number}");
-        sender.send(&frame(&adt(&control_id, "0000123401", ""))).await;
+        sender
+            .send(&frame(&adt(&control_id, "0000123401", "")))
+            .await;
         match sender.answer().await.unwrap().split_once('|').unwrap().0 {
             "AA" => Verdict::Taken,
             "AE" => Verdict::TryAgain,
@@ -211,11 +216,17 @@ async fn enhanced_mode_answers_commit_and_application() {
     assert_eq!(sender.answer().await.unwrap(), "CA|C1");
     assert_eq!(sender.answer().await.unwrap(), "CA|C2");
     within(hub.inbox.until_stored(3)).await;
-    hub.inbox.finish(MessageId(1), Processed::Parked(Code::IDN_AMBIGUOUS));
+    hub.inbox
+        .finish(MessageId(1), Processed::Parked(Code::IDN_AMBIGUOUS));
     assert_eq!(sender.answer().await.unwrap(), "AA|C1");
-    hub.inbox.finish(MessageId(2), Processed::Failed(Code::MAP_NO_PATIENT));
+    hub.inbox
+        .finish(MessageId(2), Processed::Failed(Code::MAP_NO_PATIENT));
     assert_eq!(sender.answer().await.unwrap(), "AE|C2");
-    sender.send(&frame(&adt("A1", "1", "").replace("ADT^A08^ADT_A01", "ACK^A08^ACK"))).await;
+    sender
+        .send(&frame(
+            &adt("A1", "1", "").replace("ADT^A08^ADT_A01", "ACK^A08^ACK"),
+        ))
+        .await;
     sender.send(&frame(&adt("C4", "4", "|||AL|NE"))).await;
     assert_eq!(sender.answer().await.unwrap(), "CA|C4");
     assert_eq!(hub.inbox.stored().len(), 4);
@@ -233,7 +244,8 @@ async fn a_processed_answer_waits_for_the_outcome() {
     sender.send(&frame(&adt("C1", "1", ""))).await;
     sender.send(&frame(&adt("C2", "2", ""))).await;
     within(hub.inbox.until_stored(2)).await;
-    hub.inbox.finish(MessageId(2), Processed::Failed(Code::MAP_NO_PATIENT));
+    hub.inbox
+        .finish(MessageId(2), Processed::Failed(Code::MAP_NO_PATIENT));
     hub.inbox.finish(MessageId(1), Processed::Processed);
     assert_eq!(sender.answer().await.unwrap(), "AA|C1");
     assert_eq!(sender.answer().await.unwrap(), "AE|C2");
@@ -246,7 +258,10 @@ async fn unreadable_messages_are_kept_and_rejected() {
     let mut sender = hub.connect().await;
     sender.send(&frame("PID|1||0000123456")).await;
     assert_eq!(sender.answer().await.unwrap(), "AR");
-    assert_eq!(hub.inbox.stored()[0].message.refused, Some(Code::HL7_NO_MSH));
+    assert_eq!(
+        hub.inbox.stored()[0].message.refused,
+        Some(Code::HL7_NO_MSH)
+    );
     hub.running.stop().await.unwrap();
 }
 
@@ -260,7 +275,9 @@ async fn a_shared_port_knows_its_senders() {
     })
     .await;
     let mut sender = hub.connect().await;
-    sender.send(&frame(&adt("C1", "1", "").replace("|KAKU|", "|OTHER|"))).await;
+    sender
+        .send(&frame(&adt("C1", "1", "").replace("|KAKU|", "|OTHER|")))
+        .await;
     assert_eq!(sender.answer().await.unwrap(), "AR|C1");
     sender.send(&frame(&adt("C2", "1", ""))).await;
     assert_eq!(sender.answer().await.unwrap(), "AA|C2");
@@ -290,12 +307,16 @@ async fn a_giant_frame_is_kept_in_part_with_what_had_arrived() {
     })
     .await;
     let mut sender = hub.connect().await;
-    sender.send(&frame(&(adt("C1", "1", "") + &"x".repeat(3_000_000)))).await;
+    sender
+        .send(&frame(&(adt("C1", "1", "") + &"x".repeat(3_000_000))))
+        .await;
     assert_eq!(sender.answer().await.unwrap(), "AR|C1");
     assert_eq!(sender.answer().await, None);
     let stored = hub.inbox.stored();
     assert_eq!(stored[0].message.body.len(), limits::KEPT_OF_GIANT);
-    let arrived: usize = stored[0].message.meta.sidecar["frame_bytes_at_least"].parse().unwrap();
+    let arrived: usize = stored[0].message.meta.sidecar["frame_bytes_at_least"]
+        .parse()
+        .unwrap();
     assert!(arrived > 100_000);
     hub.running.stop().await.unwrap();
 }
@@ -344,7 +365,9 @@ async fn sixty_four_connections_send_at_once() {
         senders.spawn(async move {
             for round in 0..50 {
                 let control_id = format!("C{number}.{round}");
-                sender.send(&frame(&adt(&control_id, &format!("P{number}"), ""))).await;
+                sender
+                    .send(&frame(&adt(&control_id, &format!("P{number}"), "")))
+                    .await;
                 assert_eq!(sender.answer().await.unwrap(), format!("AA|{control_id}"));
             }
         });
@@ -371,7 +394,10 @@ async fn idle_connections_and_excess_connections_are_closed() {
     assert_eq!(second.answer().await, None);
     first.send(b"\x0bMSH|half").await;
     assert_eq!(first.answer().await, None);
-    assert_eq!(hub.inbox.stored()[1].message.refused, Some(Code::HL7_FRAME_TRUNCATED));
+    assert_eq!(
+        hub.inbox.stored()[1].message.refused,
+        Some(Code::HL7_FRAME_TRUNCATED)
+    );
     hub.running.stop().await.unwrap();
 }
 
@@ -468,15 +494,24 @@ async fn client_certificates_say_which_facility_speaks() {
         ..config()
     })
     .await;
-    let known = certificates.connect(&hub, Some("his.kaku.example")).await.unwrap();
+    let known = certificates
+        .connect(&hub, Some("his.kaku.example"))
+        .await
+        .unwrap();
     let mut sender = Sender::new(known);
     sender.send(&frame(&adt("C1", "1", ""))).await;
     assert_eq!(sender.answer().await.unwrap(), "AA|C1");
     let stored = hub.inbox.stored();
     assert_eq!(stored[0].message.facility, facility());
-    assert_eq!(stored[0].message.meta.peer.as_deref(), Some("his.kaku.example"));
+    assert_eq!(
+        stored[0].message.meta.peer.as_deref(),
+        Some("his.kaku.example")
+    );
 
-    let unknown = certificates.connect(&hub, Some("his.other.example")).await.unwrap();
+    let unknown = certificates
+        .connect(&hub, Some("his.other.example"))
+        .await
+        .unwrap();
     let mut sender = Sender::new(unknown);
     sender.send(&frame(&adt("C2", "1", ""))).await;
     assert_eq!(sender.answer().await.unwrap(), "AR|C2");
@@ -501,7 +536,10 @@ async fn a_certificate_is_known_by_its_fingerprint_too() {
     ))
     .into();
     let fingerprint: Vec<String> = hash.iter().map(|byte| format!("{byte:02X}")).collect();
-    assert!(tls::goes_by(cert.der(), &format!("sha256:{}", fingerprint.join(":"))));
+    assert!(tls::goes_by(
+        cert.der(),
+        &format!("sha256:{}", fingerprint.join(":"))
+    ));
     assert!(tls::goes_by(cert.der(), "his.kaku.example"));
     assert!(!tls::goes_by(cert.der(), "kaku.example"));
     assert!(!tls::goes_by(cert.der(), "sha256:00"));
@@ -517,22 +555,38 @@ fn the_configuration_is_checked() {
     "#;
     let parsed: Config = toml::from_str(text).unwrap();
     assert!(parsed.validate().is_empty());
-    assert_eq!((parsed.ack, parsed.max_frame_bytes), (Ack::Processed, limits::FRAME_BYTES));
+    assert_eq!(
+        (parsed.ack, parsed.max_frame_bytes),
+        (Ack::Processed, limits::FRAME_BYTES)
+    );
     assert!(toml::from_str::<Config>(&format!("{text}\nunknown = 1")).is_err());
-    let exposed = Config { listen: "0.0.0.0:2575".parse().unwrap(), ..config() };
+    let exposed = Config {
+        listen: "0.0.0.0:2575".parse().unwrap(),
+        ..config()
+    };
     assert!(exposed.validate()[0].starts_with("RNK-CFG-002"));
-    let nobody = Config { facility: None, max_frame_bytes: 0, ..config() };
+    let nobody = Config {
+        facility: None,
+        max_frame_bytes: 0,
+        ..config()
+    };
     assert_eq!(nobody.validate().len(), 2);
 }
 
 #[tokio::test]
 async fn an_exposed_listener_is_not_bound() {
-    let exposed = Config { listen: "0.0.0.0:0".parse().unwrap(), ..config() };
+    let exposed = Config {
+        listen: "0.0.0.0:0".parse().unwrap(),
+        ..config()
+    };
     let error = Mllp::bind("his".into(), exposed).await.err().unwrap();
     assert_eq!(error.code, Code::CFG_EXPOSED);
     let certificates = Certificates::new();
     let mut server = certificates.server();
     server.key = certificates.folder.path().join("missing.key");
-    let config = Config { tls: Some(server), ..config() };
+    let config = Config {
+        tls: Some(server),
+        ..config()
+    };
     assert!(Mllp::bind("his".into(), config).await.is_err());
 }

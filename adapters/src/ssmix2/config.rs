@@ -88,10 +88,16 @@ impl Config {
         }
         for (at, root) in self.roots.iter().enumerate() {
             if !root.path.is_absolute() {
-                problems.push(format!("{}: `roots[{at}].path` is not absolute", Code::CFG_INVALID));
+                problems.push(format!(
+                    "{}: `roots[{at}].path` is not absolute",
+                    Code::CFG_INVALID
+                ));
             }
             if self.roots[..at].iter().any(|other| other.path == root.path) {
-                problems.push(format!("{}: `roots[{at}].path` stands there twice", Code::CFG_INVALID));
+                problems.push(format!(
+                    "{}: `roots[{at}].path` stands there twice",
+                    Code::CFG_INVALID
+                ));
             }
         }
         problems

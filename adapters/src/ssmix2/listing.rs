@@ -79,8 +79,13 @@ pub(super) fn folders(root: &Path, path: &Path) -> io::Result<Vec<Folder>> {
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
         let name = files::as_text(&entry.file_name());
-        if !files::has_hidden_name(&name) && matches!(kind_of(root, &entry), Ok(Some(Entry::Folder))) {
-            folders.push(Folder { path: entry.path(), name });
+        if !files::has_hidden_name(&name)
+            && matches!(kind_of(root, &entry), Ok(Some(Entry::Folder)))
+        {
+            folders.push(Folder {
+                path: entry.path(),
+                name,
+            });
         }
     }
     folders.sort_by(|one, other| one.name.cmp(&other.name));
@@ -156,8 +161,14 @@ impl Lister<'_> {
                 continue;
             }
             match kind_of(self.root, &entry) {
-                Ok(Some(Entry::File)) if files => entries.push(Folder { path: entry.path(), name }),
-                Ok(Some(Entry::Folder)) if !files => entries.push(Folder { path: entry.path(), name }),
+                Ok(Some(Entry::File)) if files => entries.push(Folder {
+                    path: entry.path(),
+                    name,
+                }),
+                Ok(Some(Entry::Folder)) if !files => entries.push(Folder {
+                    path: entry.path(),
+                    name,
+                }),
                 Ok(Some(_)) => {}
                 Ok(None) => self.listing.outside += 1,
                 Err(_) => self.listing.unreadable += 1,
@@ -209,13 +220,24 @@ impl Lister<'_> {
         }
     }
 
-    fn attachments(&mut self, path: &Path, below: &str, depth: usize, into: &mut Vec<(PathBuf, String)>) {
+    fn attachments(
+        &mut self,
+        path: &Path,
+        below: &str,
+        depth: usize,
+        into: &mut Vec<(PathBuf, String)>,
+    ) {
         for file in self.entries(path, true) {
             into.push((file.path, format!("{below}/{}", file.name)));
         }
         if depth > 0 {
             for folder in self.entries(path, false) {
-                self.attachments(&folder.path, &format!("{below}/{}", folder.name), depth - 1, into);
+                self.attachments(
+                    &folder.path,
+                    &format!("{below}/{}", folder.name),
+                    depth - 1,
+                    into,
+                );
             }
         }
     }
@@ -255,7 +277,11 @@ fn parse_name(name: &str) -> Option<Name<'_>> {
     // Seven parts have a fixed place for it; else it is the last part that looks like one.
     let time = match parts.as_slice() {
         [_, _, _, _, time, _] if digits(time) => Some(*time),
-        _ => parts.iter().rev().copied().find(|part| (14..=17).contains(&part.len()) && digits(part)),
+        _ => parts
+            .iter()
+            .rev()
+            .copied()
+            .find(|part| (14..=17).contains(&part.len()) && digits(part)),
     };
     Some(Name {
         patient,
@@ -292,14 +318,54 @@ mod tests {
     fn names_are_read_from_both_ends() {
         let standard = "0123456789_20080126_OML-11_081251234567800_200802031630123_01_1";
         let name = parse_name(standard).unwrap();
-        assert_eq!((name.patient, name.flag), ("0123456789", Some(Flag::Current)));
-        assert_eq!(name.unflagged, "0123456789_20080126_OML-11_081251234567800_200802031630123_01");
+        assert_eq!(
+            (name.patient, name.flag),
+            ("0123456789", Some(Flag::Current))
+        );
+        assert_eq!(
+            name.unflagged,
+            "0123456789_20080126_OML-11_081251234567800_200802031630123_01"
+        );
         assert_eq!(name.time, 20_080_203_163_012_300);
-        let extended = "9999013_20240131_^退院_時サマリー^^18842-5^退院時サマリー^LN_20240131101112345_0";
+        let extended =
+            "9999013_20240131_^退院_時サマリー^^18842-5^退院時サマリー^LN_20240131101112345_0";
         let name = parse_name(extended).unwrap();
-        assert_eq!((name.time, name.flag), (20_240_131_101_112_345, Some(Flag::Deleted)));
+        assert_eq!(
+            (name.time, name.flag),
+            (20_240_131_101_112_345, Some(Flag::Deleted))
+        );
         assert_eq!(parse_name("README"), None);
         assert_eq!(parse_name("_1"), None);
         assert_eq!(parse_name("P_1").unwrap().time, 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_cannot_be_read_is_counted_and_hides_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let patient_folder = root.join("0123456789");
+        let data_type = patient_folder.join("20250111/ADT-22");
+        std::fs::create_dir_all(&data_type).unwrap();
+        std::os::unix::fs::symlink(root.join("gone"), patient_folder.join("20250112")).unwrap();
+        std::fs::write(
+            data_type.join("0123456789_20250111_ADT-22_1_20250111110000000_01_1"),
+            "MSH|",
+        )
+        .unwrap();
+        let folder = Folder {
+            path: patient_folder,
+            name: "0123456789".to_owned(),
+        };
+        let listing = patient(&root, Kind::Standard, &folder, "012/345/0123456789");
+        assert_eq!(
+            (listing.found.len(), listing.unreadable, listing.outside),
+            (1, 1, 0)
+        );
+        let gone = Folder {
+            path: root.join("gone"),
+            ..folder
+        };
+        assert_eq!(patient(&root, Kind::Standard, &gone, "x").unreadable, 1);
     }
 }

@@ -92,7 +92,9 @@ impl Memory {
                     }
                 }
                 ["f", patient, date] => {
-                    if let (Ok(date), Some(files)) = (u64::from_str_radix(date, 16), parse_files(&value)) {
+                    if let (Ok(date), Some(files)) =
+                        (u64::from_str_radix(date, 16), parse_files(&value))
+                    {
                         let date = memory.patient(patient).dates.entry(date).or_default();
                         date.files = files;
                     }
@@ -193,7 +195,12 @@ fn print_files(files: &[(u64, Taken)]) -> String {
     let rows: Vec<_> = files
         .iter()
         .map(|(file, taken)| {
-            (format!("{file:016x}"), taken.flag, taken.look.size, taken.look.changed_ms)
+            (
+                format!("{file:016x}"),
+                taken.flag,
+                taken.look.size,
+                taken.look.changed_ms,
+            )
         })
         .collect();
     serde_json::to_string(&rows).unwrap_or_default()
@@ -227,17 +234,34 @@ mod tests {
         };
         let taken = Taken {
             flag: Some(Flag::Current),
-            look: Look { size: 120, changed_ms: -5 },
+            look: Look {
+                size: 120,
+                changed_ms: -5,
+            },
         };
         patient.take("20240131", short("a"), taken);
-        patient.take("-", short("b"), Taken { flag: None, ..taken });
+        patient.take(
+            "-",
+            short("b"),
+            Taken {
+                flag: None,
+                ..taken
+            },
+        );
         let mut notes = patient.changes("k1");
         assert_eq!(notes.len(), 2);
         assert!(patient.changes("k1").is_empty());
-        assert!(notes.iter().all(|note| !format!("{note:?}").contains("20240131")));
+        assert!(
+            notes
+                .iter()
+                .all(|note| !format!("{note:?}").contains("20240131"))
+        );
         notes.push(patient.walk_note("k1"));
         notes.push(root_note("root", 7));
-        notes.push(Note { key: "f:k1:zz".to_owned(), value: Some("broken".to_owned()) });
+        notes.push(Note {
+            key: "f:k1:zz".to_owned(),
+            value: Some("broken".to_owned()),
+        });
         let memory = Memory::recall(notes);
         assert_eq!(memory.epochs["root"], 7);
         let recalled = &memory.patients["k1"];

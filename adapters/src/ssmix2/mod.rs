@@ -26,9 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use renkei_core::{
-    AcceptError, BoxError, Code, Inbox, Shutdown, Source, SourceError, SourceName,
-};
+use renkei_core::{AcceptError, BoxError, Code, Inbox, Shutdown, Source, SourceError, SourceName};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -151,13 +149,17 @@ struct Pass {
     last_epoch: Option<u64>,
     tally: Tally,
     end: End,
+    /// Every folder above the patients could be read.
+    complete: bool,
     jobs: JoinSet<patient::Outcome>,
 }
 
 impl Reader<'_> {
     async fn pass(&mut self) -> Result<End, SourceError> {
         let recheck_after = Duration::from_secs(self.config.recheck_secs);
-        let recheck = self.rechecked.is_some_and(|last| last.elapsed() >= recheck_after);
+        let recheck = self
+            .rechecked
+            .is_some_and(|last| last.elapsed() >= recheck_after);
         if recheck || self.rechecked.is_none() {
             self.rechecked = Some(Instant::now());
         }
@@ -197,15 +199,16 @@ impl Reader<'_> {
             last_epoch,
             tally: Tally::default(),
             end: End::Done { waiting: false },
+            complete: true,
             jobs: JoinSet::new(),
             root,
         };
-        let mut complete = true;
-        let top = self.folders(&pass, pass.root.real.clone(), &mut complete).await;
+        let root = pass.root.real.clone();
+        let top = self.folders(&mut pass, root).await;
         'walk: for first in top {
-            for second in self.folders(&pass, first.path, &mut complete).await {
+            for second in self.folders(&mut pass, first.path).await {
                 let shown = format!("{}/{}", first.name, second.name);
-                for patient in self.folders(&pass, second.path, &mut complete).await {
+                for patient in self.folders(&mut pass, second.path).await {
                     if self.shutdown.is_fired() || !matches!(pass.end, End::Done { .. }) {
                         break 'walk;
                     }
@@ -221,7 +224,7 @@ impl Reader<'_> {
         }
         if matches!(pass.end, End::Done { .. }) {
             self.tell(path, &pass);
-            if complete && pass.last_epoch != Some(pass.epoch) {
+            if pass.complete && pass.last_epoch != Some(pass.epoch) {
                 let note = memory::root_note(&pass.root.key, pass.epoch);
                 match self.inbox.remember(self.name, vec![note]).await {
                     Ok(()) => {
@@ -235,12 +238,12 @@ impl Reader<'_> {
         Ok(pass.end)
     }
 
-    async fn folders(&self, pass: &Pass, path: PathBuf, complete: &mut bool) -> Vec<listing::Folder> {
+    async fn folders(&self, pass: &mut Pass, path: PathBuf) -> Vec<listing::Folder> {
         let root = Arc::clone(&pass.root);
         match blocking(move || listing::folders(&root.real, &path)).await {
             Ok(folders) => folders,
             Err(problem) => {
-                *complete = false;
+                pass.complete = false;
                 warn!(source = %self.name, error = %problem.kind(), "a folder of a storage cannot be read");
                 Vec::new()
             }
@@ -298,10 +301,13 @@ impl Reader<'_> {
                 self.memory.patients.insert(outcome.key, outcome.patient);
                 pass.tally.add(outcome.tally);
                 let end = outcome.end.map_err(broken)?;
-                pass.end = std::mem::replace(&mut pass.end, End::Stopping).and(end);
+                pass.end = pass.end.and(end);
             }
             Some(Err(problem)) => {
-                // Its memory is lost for now: the files are read again and recognised.
+                // Its memory is lost: its files are read again and recognised, and what was not
+                // taken yet must not pass for news, so this pass does not count as complete.
+                pass.complete = false;
+                self.memory.epochs.remove(&pass.root.key);
                 warn!(source = %self.name, code = %Code::INB_PANIC, panicked = problem.is_panic(), "reading one patient failed");
             }
         }
@@ -310,14 +316,25 @@ impl Reader<'_> {
 
     /// Says what was odd, when it is not what was said before.
     fn tell(&mut self, path: &Path, pass: &Pass) {
-        let Tally { accepted, refused, passed_over, vanished, unexpected, unreadable, outside } = pass.tally;
+        let Tally {
+            accepted,
+            refused,
+            passed_over,
+            vanished,
+            unexpected,
+            unreadable,
+            outside,
+        } = pass.tally;
         if pass.last_epoch.is_none() {
             info!(source = %self.name, accepted, refused, "the first walk of a storage is over");
         } else {
             debug!(source = %self.name, accepted, refused, passed_over, "pass over a storage");
         }
         let odd = [vanished, unexpected, unreadable, outside];
-        let before = self.oddities.insert(path.to_owned(), odd).unwrap_or_default();
+        let before = self
+            .oddities
+            .insert(path.to_owned(), odd)
+            .unwrap_or_default();
         if odd != before {
             warn!(source = %self.name, code = %Code::MAP_PATH_UNEXPECTED, vanished, unexpected, unreadable, outside, "odd things in a storage");
         }

@@ -77,7 +77,9 @@ impl End {
         match (self, other) {
             (Self::Stopping, _) | (_, Self::Stopping) => Self::Stopping,
             (Self::Full, _) | (_, Self::Full) => Self::Full,
-            (Self::Done { waiting: one }, Self::Done { waiting: two }) => Self::Done { waiting: one || two },
+            (Self::Done { waiting: one }, Self::Done { waiting: two }) => Self::Done {
+                waiting: one || two,
+            },
         }
     }
 }
@@ -108,7 +110,10 @@ pub(super) struct Outcome {
 enum Ready {
     /// Not yet, or no longer there.
     No,
-    Yes { look: Look, backfill: bool },
+    Yes {
+        look: Look,
+        backfill: bool,
+    },
 }
 
 impl Job {
@@ -144,7 +149,9 @@ impl Job {
         if self.patient.first_walk && self.patient.count() == 0 {
             // Written before anything is taken: after a crash the rest is still a first walk.
             let note = self.patient.walk_note(&self.key);
-            self.inbox.remember(&self.storage.source, vec![note]).await?;
+            self.inbox
+                .remember(&self.storage.source, vec![note])
+                .await?;
         }
         if listing.unreadable == 0 {
             self.count_vanished(&found, tally);
@@ -163,12 +170,24 @@ impl Job {
                 }
             }
         }
+        if tally.unreadable > 0 {
+            // What could not be read now must not pass for news later.
+            return Ok(());
+        }
         self.patient.seen = true;
-        if self.patient.first_walk && !self.patient.waiting.values().any(|waiting| waiting.backfill) {
+        if self.patient.first_walk
+            && !self
+                .patient
+                .waiting
+                .values()
+                .any(|waiting| waiting.backfill)
+        {
             self.write_down().await?;
             self.patient.first_walk = false;
             let note = self.patient.walk_note(&self.key);
-            self.inbox.remember(&self.storage.source, vec![note]).await?;
+            self.inbox
+                .remember(&self.storage.source, vec![note])
+                .await?;
         }
         Ok(())
     }
@@ -177,7 +196,12 @@ impl Job {
         let storage = Arc::clone(&self.storage);
         let (folder, shown) = (self.folder.clone(), self.shown.clone());
         let listed = blocking(move || {
-            Ok(listing::patient(&storage.real, storage.kind, &folder, &shown))
+            Ok(listing::patient(
+                &storage.real,
+                storage.kind,
+                &folder,
+                &shown,
+            ))
         });
         listed.await.unwrap_or_else(|_| Listing {
             unreadable: 1,
@@ -224,7 +248,10 @@ impl Job {
             backfill,
         });
         if waiting.still.again(look, stable) {
-            return Ready::Yes { look, backfill: waiting.backfill };
+            return Ready::Yes {
+                look,
+                backfill: waiting.backfill,
+            };
         }
         Ready::No
     }
@@ -239,7 +266,11 @@ impl Job {
         tally: &mut Tally,
     ) -> Result<bool, AcceptError> {
         let is_hl7_by_name = self.storage.kind == Kind::Standard || found.shown.ends_with(".hl7");
-        let limit = if is_hl7_by_name { limits::FRAME_BYTES as u64 } else { limits::DOCUMENT_BYTES };
+        let limit = if is_hl7_by_name {
+            limits::FRAME_BYTES as u64
+        } else {
+            limits::DOCUMENT_BYTES
+        };
         let path = found.path.clone();
         let body = match blocking(move || files::read(&path, look, limit)).await {
             Ok(Read::Changed) => return Ok(false),
@@ -271,13 +302,28 @@ impl Job {
                 if is_hl7 && !files::ends_like_hl7(&body) && !self.is_patient_enough(file) {
                     return Ok(false);
                 }
-                if is_hl7 { hl7(&base, &body) } else { vec![document(&base, &found.shown, body)] }
+                if is_hl7 {
+                    hl7(&base, &body)
+                } else {
+                    vec![document(&base, &found.shown, body)]
+                }
             }
             Read::TooLarge(start) => {
-                let code = if is_hl7_by_name { Code::HL7_FRAME_TOO_LARGE } else { Code::DOC_TOO_LARGE };
+                let code = if is_hl7_by_name {
+                    Code::HL7_FRAME_TOO_LARGE
+                } else {
+                    Code::DOC_TOO_LARGE
+                };
                 warn!(source = %self.storage.source, %code, bytes = look.size, "a file of a storage is over the limit");
-                let mut message = NewMessage { body: start, refused: Some(code), ..base };
-                message.meta.sidecar.insert("file_bytes".to_owned(), look.size.to_string());
+                let mut message = NewMessage {
+                    body: start,
+                    refused: Some(code),
+                    ..base
+                };
+                message
+                    .meta
+                    .sidecar
+                    .insert("file_bytes".to_owned(), look.size.to_string());
                 vec![message]
             }
             Read::Changed => return Ok(false),
@@ -293,7 +339,14 @@ impl Job {
                 }
             }
         }
-        self.patient.take(&found.date, file, Taken { flag: found.flag, look });
+        self.patient.take(
+            &found.date,
+            file,
+            Taken {
+                flag: found.flag,
+                look,
+            },
+        );
         Ok(true)
     }
 
@@ -355,16 +408,26 @@ fn hl7(base: &NewMessage, body: &Bytes) -> Vec<NewMessage> {
     let bodies = split::split(body).bodies;
     if bodies.is_empty() {
         let refused = Some(Code::HL7_NO_MSH);
-        return vec![NewMessage { body: body.clone(), refused, ..base.clone() }];
+        return vec![NewMessage {
+            body: body.clone(),
+            refused,
+            ..base.clone()
+        }];
     }
     bodies
         .into_iter()
-        .map(|body| NewMessage { body, ..base.clone() })
+        .map(|body| NewMessage {
+            body,
+            ..base.clone()
+        })
         .collect()
 }
 
 fn document(base: &NewMessage, name: &str, body: Bytes) -> NewMessage {
-    let mut message = NewMessage { body, ..base.clone() };
+    let mut message = NewMessage {
+        body,
+        ..base.clone()
+    };
     message.meta.media_type = Some(files::media_type(name, &message.body).to_owned());
     message
 }

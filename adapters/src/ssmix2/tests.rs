@@ -14,7 +14,9 @@ fn facility() -> FacilityId {
 }
 
 fn adt(control_id: &str) -> String {
-    format!("MSH|^~\\&|HIS|KAKU|HUB|R|20250111||ADT^A08^ADT_A01|{control_id}|P|2.5\rPID|1||{PATIENT}||{CANARY}\r")
+    format!(
+        "MSH|^~\\&|HIS|KAKU|HUB|R|20250111||ADT^A08^ADT_A01|{control_id}|P|2.5\rPID|1||{PATIENT}||{CANARY}\r"
+    )
 }
 
 /// A storage in a temporary folder, and the source that reads it.
@@ -50,7 +52,12 @@ impl Site {
 
     /// The path of a file of a patient; makes its folders.
     fn path(&self, patient: &str, date: &str, data_type: &str, name: &str) -> PathBuf {
-        let folder = self.folder.path().join("STD01").join(&patient[..3]).join(&patient[3..6]);
+        let folder = self
+            .folder
+            .path()
+            .join("STD01")
+            .join(&patient[..3])
+            .join(&patient[3..6]);
         let folder = folder.join(patient).join(date).join(data_type);
         fs::create_dir_all(&folder).unwrap();
         folder.join(name)
@@ -102,15 +109,27 @@ impl Rig for StorageRig {
     async fn offer(&self, number: u32) -> Verdict {
         let patient = format!("00001234{number:02}");
         let key = files::hash_parts(&[
-            &files::hash_parts(&[facility().as_str(), &listing::root_name(&self.site.folder.path().join("STD01"))]),
+            &files::hash_parts(&[
+                facility().as_str(),
+                &listing::root_name(&self.site.folder.path().join("STD01")),
+            ]),
             &format!("{}/{}/{patient}", &patient[..3], &patient[3..6]),
         ]);
-        let is_noted = || self.site.inbox.notes().keys().any(|note| note.starts_with(&format!("f:{key}")));
+        let is_noted = || {
+            self.site
+                .inbox
+                .notes()
+                .keys()
+                .any(|note| note.starts_with(&format!("f:{key}")))
+        };
         if is_noted() {
             return Verdict::Taken;
         }
         let refusals = self.site.inbox.refused_for_room();
-        write_whole(&self.site.admission(&patient, "20250111113000000", 1), &adt("C1"));
+        write_whole(
+            &self.site.admission(&patient, "20250111113000000", 1),
+            &adt("C1"),
+        );
         loop {
             tokio::task::yield_now().await;
             if is_noted() {
@@ -125,7 +144,9 @@ impl Rig for StorageRig {
     async fn offer_oversize(&self) -> Verdict {
         let path = self.site.admission("0000123499", "20250111113000000", 1);
         let giant = fs::File::create(path).unwrap();
-        giant.set_len(renkei_core::limits::FRAME_BYTES as u64 + 1).unwrap();
+        giant
+            .set_len(renkei_core::limits::FRAME_BYTES as u64 + 1)
+            .unwrap();
         Verdict::Rejected
     }
 
@@ -168,7 +189,10 @@ async fn a_first_walk_is_backfill_in_order_and_what_follows_is_news() {
     let stored = site.stored(3).await;
     assert!(!stored[2].message.meta.backfill);
     // A patient whose folder is new, while the set of admitted patients is the same, is news too.
-    write_whole(&site.admission("0000777777", "20250111130000000", 1), &adt("C4"));
+    write_whole(
+        &site.admission("0000777777", "20250111130000000", 1),
+        &adt("C4"),
+    );
     let stored = site.stored(4).await;
     assert!(!stored[3].message.meta.backfill);
     running.stop().await.unwrap();
@@ -214,7 +238,10 @@ async fn nobody_who_is_not_enrolled_is_read_or_remembered() {
     site.after_a_pass(1).await;
     site.after_a_pass(2).await;
     assert!(site.inbox.asked().contains(PATIENT));
-    assert_eq!((site.inbox.stored().len(), site.inbox.not_enrolled()), (2, 0));
+    assert_eq!(
+        (site.inbox.stored().len(), site.inbox.not_enrolled()),
+        (2, 0)
+    );
     let notes = format!("{:?}", site.inbox.notes());
     let root = files::hash_parts(&[
         facility().as_str(),
@@ -225,7 +252,10 @@ async fn nobody_who_is_not_enrolled_is_read_or_remembered() {
 
     site.inbox.enroll(&["9999900001", "9999900002", PATIENT]);
     let stored = site.stored(3).await;
-    assert!(stored[2].message.meta.backfill, "a patient admitted later is walked as backfill");
+    assert!(
+        stored[2].message.meta.backfill,
+        "a patient admitted later is walked as backfill"
+    );
     within(async {
         while !format!("{:?}", site.inbox.notes()).contains(&hidden) {
             tokio::task::yield_now().await;
@@ -253,7 +283,10 @@ async fn a_file_is_taken_when_it_stands_still_and_ends_like_hl7() {
     site.stored(1).await;
     assert!(started.elapsed() >= Duration::from_secs(3));
     let half = adt("C2");
-    write_whole(&site.admission(PATIENT, "20250111120000000", 1), &half[..half.len() - 1]);
+    write_whole(
+        &site.admission(PATIENT, "20250111120000000", 1),
+        &half[..half.len() - 1],
+    );
     let written = Instant::now();
     let empty = site.admission(PATIENT, "20250111130000000", 1);
     write_whole(&empty, "");
@@ -265,7 +298,9 @@ async fn a_file_is_taken_when_it_stands_still_and_ends_like_hl7() {
 
 /// With a paused clock the timeout of `within` would fire first.
 async fn contract_within_paused(condition: impl Future<Output = ()>) {
-    tokio::time::timeout(Duration::from_secs(600), condition).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(600), condition)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -305,12 +340,19 @@ async fn extended_storages_hold_messages_and_documents_under_japanese_names() {
     let content = format!("{PATIENT}_20250131_{kind}_0000000001_20250131101112345_01_1");
     let (content_cp932, _, _) = encoding_rs::SHIFT_JIS.encode(&content);
     let folder = site.path(PATIENT, "20250131", "x", "x");
-    let folder = folder.ancestors().nth(2).unwrap().join(OsStr::from_bytes(&cp932));
+    let folder = folder
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .join(OsStr::from_bytes(&cp932));
     let current = folder.join(OsStr::from_bytes(&content_cp932));
     fs::create_dir_all(&current).unwrap();
     write_whole(&current.join("main_document.hl7"), &adt("C1"));
     write_whole(&current.join("summary.pdf"), "%PDF-1.7 synthetic");
-    write_whole(&current.join("scan.xml"), "<?xml version=\"1.0\"?><ClinicalDocument/>");
+    write_whole(
+        &current.join("scan.xml"),
+        "<?xml version=\"1.0\"?><ClinicalDocument/>",
+    );
     let running = site.start();
     let stored = site.stored(3).await;
     let by_media = |media: Option<&str>, flag: Flag, stored: &[Accepted]| {
@@ -322,12 +364,26 @@ async fn extended_storages_hold_messages_and_documents_under_japanese_names() {
     };
     let hl7 = by_media(None, Flag::Current, &stored);
     assert_eq!(hl7.meta.data_type.as_deref(), Some(kind));
-    assert!(hl7.meta.path.unwrap().ends_with(&format!("{kind}/{content}/main_document.hl7")));
+    assert!(
+        hl7.meta
+            .path
+            .unwrap()
+            .ends_with(&format!("{kind}/{content}/main_document.hl7"))
+    );
     by_media(Some("text/xml"), Flag::Current, &stored);
-    assert_eq!(by_media(Some("application/pdf"), Flag::Current, &stored).body, "%PDF-1.7 synthetic");
+    assert_eq!(
+        by_media(Some("application/pdf"), Flag::Current, &stored).body,
+        "%PDF-1.7 synthetic"
+    );
 
     let deleted = content.replace("_01_1", "_01_0");
-    fs::rename(&current, folder.join(OsStr::from_bytes(&encoding_rs::SHIFT_JIS.encode(&deleted).0))).unwrap();
+    fs::rename(
+        &current,
+        folder.join(OsStr::from_bytes(
+            &encoding_rs::SHIFT_JIS.encode(&deleted).0,
+        )),
+    )
+    .unwrap();
     let stored = site.stored(6).await;
     by_media(Some("application/pdf"), Flag::Deleted, &stored);
     running.stop().await.unwrap();
@@ -338,14 +394,23 @@ async fn extended_storages_hold_messages_and_documents_under_japanese_names() {
 async fn strangers_links_and_leftovers_are_left_alone() {
     let site = Site::new(Kind::Standard);
     let outside = tempfile::tempdir().unwrap();
-    let secret = outside.path().join("0000123456_20250111_ADT-22_1_20250111110000000_01_1");
+    let secret = outside
+        .path()
+        .join("0000123456_20250111_ADT-22_1_20250111110000000_01_1");
     write_whole(&secret, &adt("OUT"));
     let own = site.admission(PATIENT, "20250111110000000", 1);
     write_whole(&own, &adt("C1"));
     let folder = own.parent().unwrap();
-    std::os::unix::fs::symlink(&secret, folder.join("0000123456_20250111_ADT-22_2_20250111110000000_01_1")).unwrap();
+    std::os::unix::fs::symlink(
+        &secret,
+        folder.join("0000123456_20250111_ADT-22_2_20250111110000000_01_1"),
+    )
+    .unwrap();
     std::os::unix::fs::symlink(outside.path(), folder.parent().unwrap().join("ADT-52")).unwrap();
-    write_whole(&folder.join("0000999999_20250111_ADT-22_1_20250111110000000_01_1"), &adt("OTHER"));
+    write_whole(
+        &folder.join("0000999999_20250111_ADT-22_1_20250111110000000_01_1"),
+        &adt("OTHER"),
+    );
     write_whole(&folder.join("Thumbs.db"), "MSH|leftover\r");
     write_whole(&folder.join("readme"), "MSH|leftover\r");
     let running = site.start();
@@ -353,7 +418,9 @@ async fn strangers_links_and_leftovers_are_left_alone() {
     site.after_a_pass(2).await;
     let bodies = site.inbox.bodies().concat();
     assert!(bodies.contains("|C1|"));
-    assert!(!bodies.contains("|OUT|") && !bodies.contains("|OTHER|") && !bodies.contains("leftover"));
+    assert!(
+        !bodies.contains("|OUT|") && !bodies.contains("|OTHER|") && !bodies.contains("leftover")
+    );
     running.stop().await.unwrap();
 }
 
@@ -389,8 +456,16 @@ async fn many_files_are_taken_once_each() {
     site.stored(600).await;
     site.after_a_pass(1).await;
     assert_eq!(site.inbox.stored().len(), 601);
-    let files: usize = site.inbox.notes().keys().filter(|key| key.starts_with("f:")).count();
-    assert!((20..=21).contains(&files), "one note per patient and day: {files}");
+    let files: usize = site
+        .inbox
+        .notes()
+        .keys()
+        .filter(|key| key.starts_with("f:"))
+        .count();
+    assert!(
+        (20..=21).contains(&files),
+        "one note per patient and day: {files}"
+    );
     running.stop().await.unwrap();
 }
 
@@ -405,7 +480,10 @@ fn the_configuration_is_checked() {
     "#;
     let config: Config = toml::from_str(text).unwrap();
     assert!(config.validate().is_empty());
-    assert_eq!((config.poll_secs, config.stable_secs, config.roots[1].kind), (30, 3, Kind::Extended));
+    assert_eq!(
+        (config.poll_secs, config.stable_secs, config.roots[1].kind),
+        (30, 3, Kind::Extended)
+    );
     let mut wrong = config;
     wrong.roots[1].path = "/mnt/ssmix2/STD01".into();
     wrong.roots[0].path = "relative".into();
