@@ -28,7 +28,9 @@ mod row;
 mod specimen;
 mod value;
 
-pub(super) use observation::{Effect, Measured, Taken, effective_of, notes, observe, taken};
+pub(super) use observation::{
+    Effect, Measured, OfGroup, Taken, effective_of, notes, observe, taken,
+};
 pub(super) use row::{Keyed, Row};
 pub(super) use value::fold;
 
@@ -314,7 +316,7 @@ fn read_group<'m>(
         let report = report_for(reports, kind, order.clone());
         report.add_group(context, group, panel.clone(), noted == Some(kind));
     }
-    let effective = effective_of(context, group);
+    let of_group = OfGroup::read(context, group);
     let is_cancelled = group.orc.is_some_and(|orc| is_cancel(&orc.text(1)));
     let scope = Context::order_scope("result", &order);
     if is_cancelled && !is_complete(context, &scope) {
@@ -331,7 +333,7 @@ fn read_group<'m>(
             mark_taken_back(&keyed.row);
             Effect::Withdrawn
         } else {
-            observe(context, shared, group, &mut keyed, &effective, members)
+            observe(context, shared, group, &mut keyed, &of_group, members)
         };
         match effect {
             Effect::Recorded(state) => {

@@ -61,7 +61,9 @@ pub(super) fn read<'m>(
     for row in rows {
         let taken = taken(context, group, row.obx, &of_group);
         let measured = Measured::read(context, row.obx);
-        let same_time = sets.iter_mut().find(|set| set[0].taken == taken);
+        let same_time = sets
+            .iter_mut()
+            .find(|set| set[0].taken.start == taken.start);
         let measurement = Measurement {
             row,
             taken,

@@ -36,6 +36,8 @@ pub(crate) struct Taken<'m> {
     end: Text<'m>,
     /// The instant of the beginning.
     pub(crate) at: Timestamp,
+    /// The field it was read from, as sent: the same text is the same time.
+    sent: &'m str,
 }
 
 impl<'m> Taken<'m> {
@@ -74,6 +76,7 @@ pub(crate) fn effective_of<'m>(context: &mut Context<'m>, group: &Group<'m>) -> 
             start: start.into(),
             end: end.into(),
             at,
+            sent: segment.field(field).raw(),
         };
     }
     let start = crate::moment::fhir_instant(context.source_time, context.options.zone);
@@ -81,6 +84,7 @@ pub(crate) fn effective_of<'m>(context: &mut Context<'m>, group: &Group<'m>) -> 
         start: start.into(),
         end: Text::default(),
         at: context.source_time,
+        sent: "",
     }
 }
 
@@ -99,6 +103,10 @@ pub(crate) fn taken<'m>(
     obx: Seg<'m>,
     of_group: &Taken<'m>,
 ) -> Taken<'m> {
+    if obx.field(14).raw() == of_group.sent && of_group.end.is_empty() && !of_group.sent.is_empty()
+    {
+        return of_group.clone();
+    }
     let own = context
         .moment(obx, 14)
         .and_then(|moment: Moment| Some((moment, moment.instant()?)));
@@ -107,6 +115,7 @@ pub(crate) fn taken<'m>(
             start: moment.fhir().into(),
             end: Text::default(),
             at,
+            sent: obx.field(14).raw(),
         },
         None => {
             if !has_clinical_time(group) {
@@ -117,13 +126,29 @@ pub(crate) fn taken<'m>(
     }
 }
 
+/// What all rows of a group share.
+pub(crate) struct OfGroup<'m> {
+    taken: Taken<'m>,
+    specimen: Specimen<'m>,
+}
+
+impl<'m> OfGroup<'m> {
+    /// Reads time and specimen of a group.
+    pub(crate) fn read(context: &mut Context<'m>, group: &Group<'m>) -> Self {
+        Self {
+            taken: effective_of(context, group),
+            specimen: specimen::of_group(context, group.specimen),
+        }
+    }
+}
+
 /// Writes one row.
 pub(crate) fn observe<'m>(
     context: &mut Context<'m>,
     shared: &Shared,
     group: &Group<'m>,
     keyed: &mut Keyed<'m>,
-    of_group: &Taken<'m>,
+    of_group: &OfGroup<'m>,
     members: Vec<Reference<'static>>,
 ) -> Effect {
     let obx = keyed.row.obx;
@@ -131,7 +156,7 @@ pub(crate) fn observe<'m>(
         super::mark_taken_back(&keyed.row);
         return Effect::Withdrawn;
     }
-    let taken = taken(context, group, obx, of_group);
+    let taken = taken(context, group, obx, &of_group.taken);
     let measured = Measured::read(context, obx);
     let (profile, category) = shape(keyed.row.kind);
     let subject = || Reference::to(Cow::Borrowed(shared.subject.as_str()));
@@ -147,12 +172,12 @@ pub(crate) fn observe<'m>(
         ..Observation::default()
     };
     if keyed.row.kind != Kind::Physiology {
-        let material = specimen::of_row(context, group.specimen, &keyed.row);
-        let material = Specimen {
-            subject: subject(),
-            ..material
-        };
-        observation.contained = vec![Contained::Specimen(Box::new(material))];
+        let mut specimen: Box<Specimen<'_>> = Box::new(of_group.specimen.clone());
+        specimen.subject = subject();
+        if specimen.r#type.coding.is_empty() && specimen.r#type.text.is_empty() {
+            specimen.r#type = specimen::material(&keyed.row);
+        }
+        observation.contained = vec![Contained::Specimen(specimen)];
         observation.specimen = Reference::to_contained(specimen::ID);
     }
     let method = obx.field(17);

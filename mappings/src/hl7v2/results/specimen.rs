@@ -39,44 +39,37 @@ fn number(spm: Seg<'_>) -> Cow<'_, str> {
     }
 }
 
-/// The specimen of one row.
-pub(super) fn of_row<'m>(
-    context: &mut Context<'m>,
-    spm: Option<Seg<'m>>,
-    row: &Row<'m>,
-) -> Specimen<'m> {
+/// The specimen an SPM describes, for all rows of its group.
+pub(super) fn of_group<'m>(context: &mut Context<'m>, spm: Option<Seg<'m>>) -> Specimen<'m> {
     let mut specimen = Specimen {
         id: ID.into(),
         ..Specimen::default()
     };
-    if let Some(spm) = spm {
-        specimen.r#type = context.coded(spm, 4, spm.field(4).repetition(1), Usage::Any);
-        let number = number(spm);
-        if !number.is_empty() {
-            let facility = context.options.facility.as_str();
-            specimen.identifier = vec![Identifier::new(
-                identifier::local(facility, "specimen"),
-                number,
-            )];
-        }
-        specimen.collection = SpecimenCollection {
-            collected: collected(context, spm),
-            body_site: context.coded(spm, 8, spm.field(8).repetition(1), Usage::Any),
-            ..SpecimenCollection::default()
-        };
+    let Some(spm) = spm else {
+        return specimen;
+    };
+    specimen.r#type = context.coded(spm, 4, spm.field(4).repetition(1), Usage::Any);
+    let number = number(spm);
+    if !number.is_empty() {
+        let system = identifier::local(context.options.facility.as_str(), "specimen");
+        specimen.identifier = vec![Identifier::new(system, number)];
     }
-    if specimen.r#type == CodeableConcept::default() {
-        let material = row
-            .jlac10
-            .get(9..12)
-            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-        let coding = match material {
-            Some(material) => Coding::new(system::SPECIMEN_MATERIAL, material.to_owned(), ""),
-            None => Coding::new(system::DATA_ABSENT_REASON, "unknown", ""),
-        };
-        specimen.r#type = CodeableConcept::of_coding(coding);
-    }
+    specimen.collection = SpecimenCollection {
+        collected: collected(context, spm),
+        body_site: context.coded(spm, 8, spm.field(8).repetition(1), Usage::Any),
+        ..SpecimenCollection::default()
+    };
     specimen
+}
+
+/// What was examined, by the material digits of JLAC10, for rows whose group does not say it.
+pub(super) fn material(row: &Row<'_>) -> CodeableConcept<'static> {
+    let digits = row.jlac10.get(9..12);
+    let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    CodeableConcept::of_coding(match digits {
+        Some(digits) => Coding::new(system::SPECIMEN_MATERIAL, digits.to_owned(), ""),
+        None => Coding::new(system::DATA_ABSENT_REASON, "unknown", ""),
+    })
 }
 
 /// SPM-17: a time, or a range of times.
