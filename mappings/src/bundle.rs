@@ -26,7 +26,11 @@ pub fn collection_bundle(message: &Message, draft: &Draft) -> String {
     // Of several bodies under one key the last one holds.
     for resource in draft.resources.iter().rev() {
         if seen.insert(&resource.key) {
-            let id = if resource.key.is_unresolved_stay() { stay_id.clone() } else { resource.key.logical_id() };
+            let id = if resource.key.is_unresolved_stay() {
+                stay_id.clone()
+            } else {
+                resource.key.logical_id()
+            };
             let reference = format!("{}/{id}", resource.key.kind.as_str());
             bodies.push((reference, resolve_stay(resource.body.expose(), &stay_id)));
         }
@@ -37,7 +41,10 @@ pub fn collection_bundle(message: &Message, draft: &Draft) -> String {
     }
     let entry = bodies.iter().filter_map(|(reference, body)| {
         let resource = RawJson::parse(body).ok()?;
-        Some(BundleEntry { full_url: reference_url(reference).into(), resource: Some(resource) })
+        Some(BundleEntry {
+            full_url: reference_url(reference).into(),
+            resource: Some(resource),
+        })
     });
     let bundle = Bundle {
         r#type: "collection".into(),
@@ -55,17 +62,29 @@ fn reference_url(reference: &str) -> String {
 
 fn provisional_stay(draft: &Draft) -> String {
     let subject = draft.subject.as_ref();
-    let facility = subject.map(|subject| subject.facility.as_str()).unwrap_or_default();
-    let local_id = subject.map(|subject| subject.local_id.expose()).unwrap_or_default();
+    let facility = subject
+        .map(|subject| subject.facility.as_str())
+        .unwrap_or_default();
+    let local_id = subject
+        .map(|subject| subject.local_id.expose())
+        .unwrap_or_default();
     let stay = draft.stay.as_ref();
-    let number = stay.and_then(|stay| stay.visit_number.as_deref()).unwrap_or_default();
-    let admitted = stay.and_then(|stay| stay.admitted_at.as_deref()).unwrap_or_default();
+    let number = stay
+        .and_then(|stay| stay.visit_number.as_deref())
+        .unwrap_or_default();
+    let admitted = stay
+        .and_then(|stay| stay.admitted_at.as_deref())
+        .unwrap_or_default();
     hash_id(&["provisional stay", facility, local_id, number, admitted])
 }
 
 fn absent_patient(draft: &Draft, bodies: &[(String, String)]) -> Option<(String, String)> {
     let subject = draft.subject.as_ref()?;
-    let key = ResourceKey::new(ResourceType::Patient, &subject.facility, &[subject.local_id.expose()]);
+    let key = ResourceKey::new(
+        ResourceType::Patient,
+        &subject.facility,
+        &[subject.local_id.expose()],
+    );
     let reference = key.reference();
     if bodies.is_empty() || bodies.iter().any(|(known, _)| *known == reference) {
         return None;
@@ -73,7 +92,10 @@ fn absent_patient(draft: &Draft, bodies: &[(String, String)]) -> Option<(String,
     let patient = Patient {
         id: key.logical_id().into(),
         meta: Meta::of_profile(profile::PATIENT),
-        identifier: vec![Identifier::new(identifier::patient(subject.facility.as_str()), subject.local_id.expose())],
+        identifier: vec![Identifier::new(
+            identifier::patient(subject.facility.as_str()),
+            subject.local_id.expose(),
+        )],
         ..Patient::default()
     };
     Some((reference, patient.to_json().ok()?))

@@ -1,7 +1,9 @@
 //! What sinks send back ([`PeerEvent`] as JSON, written by the adapters) to receipts.
 
 use renkei_core::peer::News;
-use renkei_core::{Code, Draft, Finding, MapError, Mapper, MapperId, Message, PeerEvent, PeerReceipt, Severity};
+use renkei_core::{
+    Code, Draft, Finding, MapError, Mapper, MapperId, Message, PeerEvent, PeerReceipt, Severity,
+};
 
 use crate::Options;
 
@@ -38,7 +40,13 @@ impl Mapper for Peer {
         })?;
         let mut draft = Draft::default();
         match event.news {
-            News::Receipt { delivery, post, kind, by, professions } => draft.receipts.push(PeerReceipt {
+            News::Receipt {
+                delivery,
+                post,
+                kind,
+                by,
+                professions,
+            } => draft.receipts.push(PeerReceipt {
                 sink: event.sink,
                 delivery,
                 post,
@@ -48,7 +56,9 @@ impl Mapper for Peer {
                 at: event.at,
             }),
             News::Other { name } => {
-                draft.findings.push(Finding::new(Code::HL7_UNKNOWN_TYPE, Severity::Info, "news"));
+                draft
+                    .findings
+                    .push(Finding::new(Code::HL7_UNKNOWN_TYPE, Severity::Info, "news"));
                 draft.unread.push(name);
             }
         }
@@ -91,7 +101,10 @@ mod tests {
         };
         let draft = map(&serde_json::to_string(&event).unwrap()).unwrap();
         assert_eq!(draft.receipts.len(), 1);
-        assert_eq!((draft.receipts[0].kind.clone(), draft.receipts[0].at), (ReceiptKind::Seen, event.at));
+        assert_eq!(
+            (draft.receipts[0].kind.clone(), draft.receipts[0].at),
+            (ReceiptKind::Seen, event.at)
+        );
         assert_eq!(draft.receipts[0].delivery, Some(DeliveryId::known("abc")));
     }
 

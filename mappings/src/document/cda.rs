@@ -77,8 +77,16 @@ fn element_at(path: &[String], element: &BytesStart<'_>, header: &mut Header) {
     } else if is_at(path, &["ClinicalDocument", "code"]) {
         header.code = attribute("code");
     } else if is_at(path, &["ClinicalDocument", "id"]) {
-        header.id = [attribute("root"), attribute("extension")].join("|").trim_matches('|').to_owned();
-    } else if header.patient.is_empty() && is_at(path, &["ClinicalDocument", "recordTarget", "patientRole", "id"]) {
+        header.id = [attribute("root"), attribute("extension")]
+            .join("|")
+            .trim_matches('|')
+            .to_owned();
+    } else if header.patient.is_empty()
+        && is_at(
+            path,
+            &["ClinicalDocument", "recordTarget", "patientRole", "id"],
+        )
+    {
         header.patient = attribute("extension");
     }
 }
@@ -96,8 +104,14 @@ mod tests {
     #[test]
     fn the_header_is_read_and_nothing_below() {
         let read = header(SUMMARY.as_bytes()).unwrap();
-        assert_eq!((read.title.as_str(), read.code.as_str(), read.id.as_str()), ("退院時サマリー", "18842-5", "1.2.3|D-1"));
-        assert_eq!((read.effective_time.as_str(), read.patient.as_str()), ("20250131120000+0900", "0000123456"));
+        assert_eq!(
+            (read.title.as_str(), read.code.as_str(), read.id.as_str()),
+            ("退院時サマリー", "18842-5", "1.2.3|D-1")
+        );
+        assert_eq!(
+            (read.effective_time.as_str(), read.patient.as_str()),
+            ("20250131120000+0900", "0000123456")
+        );
     }
 
     #[test]
@@ -112,7 +126,12 @@ mod tests {
             &SUMMARY[..SUMMARY.len() - 3],
             &"<a>".repeat(DEEPEST + 1),
         ] {
-            assert_eq!(header(bad.as_bytes()), None, "{}", &bad[..bad.len().min(20)]);
+            assert_eq!(
+                header(bad.as_bytes()),
+                None,
+                "{}",
+                &bad[..bad.len().min(20)]
+            );
         }
         assert_eq!(header(b"<html><body/></html>"), Some(Header::default()));
     }

@@ -66,12 +66,31 @@ pub(super) fn of(data_kind: &str, cda_code: &str, table: &BTreeMap<String, Strin
     let part = |at: usize| parts.get(at).copied().unwrap_or_default();
     let (local, local_name, local_system) = (part(0), part(1), part(2));
     let (standard, standard_name) = (part(3), part(4));
-    let configured = [local, local_name].into_iter().filter(|name| !name.is_empty()).find_map(|name| table.get(name));
-    let cda_code = if cda_code == JMIX_REFERRAL { "57133-1" } else { cda_code };
-    let codes = [configured.map(String::as_str).unwrap_or_default(), standard, local, cda_code];
+    let configured = [local, local_name]
+        .into_iter()
+        .filter(|name| !name.is_empty())
+        .find_map(|name| table.get(name));
+    let cda_code = if cda_code == JMIX_REFERRAL {
+        "57133-1"
+    } else {
+        cda_code
+    };
+    let codes = [
+        configured.map(String::as_str).unwrap_or_default(),
+        standard,
+        local,
+        cda_code,
+    ];
     let names = [standard_name, local_name, local];
-    let called = || names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
-    let known = codes.iter().find_map(|code| BY_LOINC.iter().find(|(loinc, ..)| loinc == code));
+    let called = || {
+        names
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .unwrap_or_default()
+    };
+    let known = codes
+        .iter()
+        .find_map(|code| BY_LOINC.iter().find(|(loinc, ..)| loinc == code));
     let mut kind = Kind {
         class: ItemClass::OtherDocument,
         loinc: String::new(),
@@ -91,7 +110,9 @@ pub(super) fn of(data_kind: &str, cda_code: &str, table: &BTreeMap<String, Strin
         }
         return kind;
     }
-    let word = BY_WORD.iter().find(|(word, _)| names.iter().any(|name| name.contains(word)));
+    let word = BY_WORD
+        .iter()
+        .find(|(word, _)| names.iter().any(|name| name.contains(word)));
     if let Some((_, loinc)) = word {
         let found = BY_LOINC.iter().find(|(known, ..)| known == loinc);
         kind.class = found.map_or(ItemClass::NurseOrder, |(_, class, _)| *class);
@@ -114,9 +135,18 @@ mod tests {
 
     #[test]
     fn codes_and_words_name_a_kind() {
-        assert_eq!(class("^退院要約^^18842-5^退院時サマリー^LN"), (ItemClass::DischargeSummary, true));
-        assert_eq!(class("L12345^入院診療録^99ZZZ^11506-3^経過記録^LN"), (ItemClass::VisitNote, true));
-        assert_eq!(class("N01^看護サマリー（転院用）^99ZZZ"), (ItemClass::NursingSummary, true));
+        assert_eq!(
+            class("^退院要約^^18842-5^退院時サマリー^LN"),
+            (ItemClass::DischargeSummary, true)
+        );
+        assert_eq!(
+            class("L12345^入院診療録^99ZZZ^11506-3^経過記録^LN"),
+            (ItemClass::VisitNote, true)
+        );
+        assert_eq!(
+            class("N01^看護サマリー（転院用）^99ZZZ"),
+            (ItemClass::NursingSummary, true)
+        );
         assert_eq!(class("訪問看護指示書"), (ItemClass::NurseOrder, true));
         assert_eq!(class("57133-1"), (ItemClass::Referral, true));
         assert_eq!(class("X^同意書^99ZZZ"), (ItemClass::OtherDocument, false));
@@ -126,7 +156,10 @@ mod tests {
     #[test]
     fn the_table_of_the_facility_comes_first() {
         let table = BTreeMap::from([("K7".to_owned(), "34745-0".to_owned())]);
-        assert_eq!(of("K7^連携シート^99ZZZ", "", &table).class, ItemClass::NursingSummary);
+        assert_eq!(
+            of("K7^連携シート^99ZZZ", "", &table).class,
+            ItemClass::NursingSummary
+        );
         assert_eq!(of("", JMIX_REFERRAL, &table).class, ItemClass::Referral);
     }
 }

@@ -6,11 +6,12 @@
 
 use renkei_core::draft::WithdrawReason;
 use renkei_core::{
-    Authority, Code, Draft, Facts, Finding, ItemEvent, LocalId, MapError, Mapper, MapperId, Message, ResourceType,
-    Severity, Subject, Urgency,
+    Authority, Code, Draft, Facts, Finding, ItemEvent, LocalId, MapError, Mapper, MapperId,
+    Message, ResourceType, Severity, Subject, Urgency,
 };
 use renkei_fhir::emit::{
-    Attachment, CodeableConcept, Coding, DocumentContent, DocumentReference, Identifier, Meta, Reference, Text,
+    Attachment, CodeableConcept, Coding, DocumentContent, DocumentReference, Identifier, Meta,
+    Reference, Text,
 };
 use renkei_fhir::jp_core::{self, identifier, profile, system};
 use sha2::{Digest, Sha256};
@@ -82,8 +83,12 @@ pub(crate) fn read(options: &Options, message: &Message) -> Draft {
     let storage = message.meta.path.as_deref().and_then(StoragePath::parse);
     let mut context = Context::new(options, message, storage);
     let column = |names: &[&str]| {
-        let found = names.iter().find_map(|&name| message.meta.sidecar.get(name));
-        found.map(|value| value.trim().to_owned()).unwrap_or_default()
+        let found = names
+            .iter()
+            .find_map(|&name| message.meta.sidecar.get(name));
+        found
+            .map(|value| value.trim().to_owned())
+            .unwrap_or_default()
     };
     let is_described = COLUMNS.iter().any(|names| !column(names).is_empty());
     if context.storage.is_none() && !is_described {
@@ -100,13 +105,25 @@ pub(crate) fn read(options: &Options, message: &Message) -> Draft {
         }),
         false => cda::Header::default(),
     };
-    let in_path = context.storage.as_ref().map(|path| path.patient.clone()).unwrap_or_default();
-    let local_id = [column(LOCAL_ID), in_path, header.patient.clone()].into_iter().find(|id| !id.is_empty());
+    let in_path = context
+        .storage
+        .as_ref()
+        .map(|path| path.patient.clone())
+        .unwrap_or_default();
+    let local_id = [column(LOCAL_ID), in_path, header.patient.clone()]
+        .into_iter()
+        .find(|id| !id.is_empty());
     let Some(local_id) = local_id else {
-        context.find(Finding::new(Code::MAP_NO_PATIENT, Severity::Error, "document"));
+        context.find(Finding::new(
+            Code::MAP_NO_PATIENT,
+            Severity::Error,
+            "document",
+        ));
         return context.finish();
     };
-    if !header.patient.is_empty() && header.patient.trim_start_matches('0') != local_id.trim_start_matches('0') {
+    if !header.patient.is_empty()
+        && header.patient.trim_start_matches('0') != local_id.trim_start_matches('0')
+    {
         context.warn(Code::MAP_PATIENT_MISMATCH, "recordTarget");
         context.draft.hold = Some(Code::MAP_PATIENT_MISMATCH);
     }
@@ -138,21 +155,36 @@ struct Sent {
 }
 
 fn reference(context: &mut Context<'_>, message: &Message, header: &cda::Header, sent: Sent) {
-    let data_kind = message.meta.data_type.clone().or_else(|| Some(context.storage.as_ref()?.data_type.clone()));
-    let data_kind = if sent.kind.is_empty() { data_kind.unwrap_or_default() } else { sent.kind };
+    let data_kind = message
+        .meta
+        .data_type
+        .clone()
+        .or_else(|| Some(context.storage.as_ref()?.data_type.clone()));
+    let data_kind = if sent.kind.is_empty() {
+        data_kind.unwrap_or_default()
+    } else {
+        sent.kind
+    };
     let kind = kind::of(&data_kind, &header.code, &context.options.document_kinds);
     if !kind.is_known {
         context.warn(Code::DOC_UNKNOWN_KIND, "document");
     }
     let written = [sent.written.as_str(), header.effective_time.as_str()];
-    let written = written.into_iter().find(|text| !text.is_empty()).and_then(|text| written_at(context, text));
+    let written = written
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .and_then(|text| written_at(context, text));
     if let Some(at) = written {
         context.source_time = at;
     }
     let number = document_number(context, header, &sent.document_id, message);
     let key = context.key(ResourceType::DocumentReference, &["document", &number]);
     let titles = [&sent.title, &header.title, &kind.name];
-    let title = titles.into_iter().find(|title| !title.is_empty()).cloned().unwrap_or_default();
+    let title = titles
+        .into_iter()
+        .find(|title| !title.is_empty())
+        .cloned()
+        .unwrap_or_default();
     let facility = context.options.facility.as_str().to_owned();
     let document_system = identifier::local(&facility, "document");
     let date = fhir_instant(context.source_time, context.options.zone);
@@ -196,7 +228,12 @@ fn reference(context: &mut Context<'_>, message: &Message, header: &cda::Header,
 
 /// The document's own id, else its place without flag and time, else its bytes: versions of one document
 /// share it.
-fn document_number(context: &Context<'_>, header: &cda::Header, sidecar_id: &str, message: &Message) -> String {
+fn document_number(
+    context: &Context<'_>,
+    header: &cda::Header,
+    sidecar_id: &str,
+    message: &Message,
+) -> String {
     if !sidecar_id.is_empty() {
         return sidecar_id.to_owned();
     }
@@ -207,7 +244,11 @@ fn document_number(context: &Context<'_>, header: &cda::Header, sidecar_id: &str
         (Some(path), Some(whole)) => {
             // Several files may lie in one folder of the extended storage.
             let file = whole.rsplit(['/', '\\']).next().unwrap_or_default();
-            let file = if StoragePath::parse(file).is_some() { "" } else { file };
+            let file = if StoragePath::parse(file).is_some() {
+                ""
+            } else {
+                file
+            };
             [&path.care_date, &path.data_type, &path.order, file].join("|")
         }
         (None, Some(whole)) => whole.clone(),
@@ -216,9 +257,14 @@ fn document_number(context: &Context<'_>, header: &cda::Header, sidecar_id: &str
 }
 
 fn written_at(context: &mut Context<'_>, text: &str) -> Option<jiff::Timestamp> {
-    let compact: String = text.chars().filter(|letter| !matches!(letter, '/' | '-' | ':' | ' ' | 'T')).collect();
+    let compact: String = text
+        .chars()
+        .filter(|letter| !matches!(letter, '/' | '-' | ':' | ' ' | 'T'))
+        .collect();
     // An offset must keep its sign; CDA times have no other minus.
-    let text = if text.contains('+') || text.len() > 14 && text.as_bytes().iter().all(u8::is_ascii_digit) {
+    let text = if text.contains('+')
+        || text.len() > 14 && text.as_bytes().iter().all(u8::is_ascii_digit)
+    {
         text.to_owned()
     } else {
         compact
@@ -235,11 +281,15 @@ fn written_at(context: &mut Context<'_>, text: &str) -> Option<jiff::Timestamp> 
 fn type_of<'k>(kind: &'k kind::Kind, facility: &str) -> CodeableConcept<'k> {
     let mut concept = CodeableConcept::of_text(kind.name.as_str());
     if !kind.loinc.is_empty() {
-        concept.coding.push(Coding::new(system::LOINC, kind.loinc.as_str(), ""));
+        concept
+            .coding
+            .push(Coding::new(system::LOINC, kind.loinc.as_str(), ""));
     }
     if !kind.local.is_empty() {
         let uri = jp_core::coding::local(facility, &kind.local_system);
-        concept.coding.push(Coding::new(uri, kind.local.as_str(), ""));
+        concept
+            .coding
+            .push(Coding::new(uri, kind.local.as_str(), ""));
     }
     concept
 }

@@ -51,10 +51,11 @@ fn read_one<'m>(in1: Seg<'m>, context: &mut Context<'m>) -> bool {
     let expired = end
         .and_then(Moment::instant)
         .is_some_and(|end| end < context.source_time);
-    if !expired && let Some(fact) = personal(&plan, &kind.text, &insurer, &insured) {
-        if let Some(subject) = &mut context.draft.subject {
-            subject.facts.insurance.push(fact);
-        }
+    if !expired
+        && let Some(fact) = personal(&plan, &kind.text, &insurer, &insured)
+        && let Some(subject) = &mut context.draft.subject
+    {
+        subject.facts.insurance.push(fact);
     }
     let key = context.key(
         ResourceType::Coverage,
