@@ -122,6 +122,21 @@ fn findings_and_unread_places_hold_no_patient_data() {
 }
 
 #[test]
+fn decimals_stay_as_they_were_written() {
+    let found = cases::all()
+        .into_iter()
+        .find(|found| found.name == "people/whole")
+        .unwrap();
+    let draft = found.map().unwrap();
+    let bodies: String = draft
+        .resources
+        .iter()
+        .map(|resource| resource.body.expose().as_str())
+        .collect();
+    assert!(bodies.contains(r#""value":150.20,"#) && bodies.contains(r#""value":48.0,"#));
+}
+
+#[test]
 fn a_mapper_names_its_configuration() {
     for name in NAMES {
         let auto = cases::mapper(name, ProblemList::Auto).id();

@@ -130,6 +130,8 @@ struct Times {
     admitted: Option<Moment>,
     discharged: Option<Moment>,
     planned_start: Option<Moment>,
+    /// PV2-8 of a planned transfer: when the patient is to move.
+    planned_move: Option<Moment>,
     planned_end: Option<Moment>,
     /// EVN-6: when a transfer or leave happened.
     happened: Option<Moment>,
@@ -166,6 +168,10 @@ impl Times {
         let occurred = best
             .and_then(Moment::instant)
             .unwrap_or(context.source_time);
+        let (planned_start, planned_move) = match event.trigger {
+            "A15" => (None, planned_start),
+            _ => (planned_start, None),
+        };
         // A discharge that is undone has no end.
         let discharged = discharged.filter(|_| event.trigger != "A13");
         let planned_end = planned_end.filter(|_| event.trigger != "A25");
@@ -173,6 +179,7 @@ impl Times {
             admitted,
             discharged,
             planned_start,
+            planned_move,
             planned_end,
             happened,
             occurred,
@@ -335,11 +342,21 @@ fn locations<'m>(
             .or_else(|| at(3, "active"))
             .into_iter()
             .collect(),
-        "A15" => match (at(6, "active"), pending) {
-            (Some(now), None) => vec![now].into_iter().chain(at(3, "planned")).collect(),
-            (None, None) => at(3, "planned").into_iter().collect(),
-            (_, Some(pending)) => at(3, "active").into_iter().chain([pending]).collect(),
-        },
+        "A15" => {
+            let (now, next) = match pending {
+                Some(pending) => (at(3, "active"), Some(pending)),
+                None => (at(6, "active"), at(3, "planned")),
+            };
+            let from = times.planned_move.map(Moment::fhir).unwrap_or_default();
+            let next = next.map(|place| EncounterLocation {
+                period: Period {
+                    start: from.into(),
+                    ..Period::default()
+                },
+                ..place
+            });
+            now.into_iter().chain(next).collect()
+        }
         "A02" => {
             let before = at(6, "completed").map(|place| EncounterLocation {
                 period: Period {
