@@ -14,16 +14,19 @@ fn pages() -> PathBuf {
 /// What stands under a heading, up to the next one.
 fn section<'a>(page: &'a str, heading: &str) -> Option<&'a str> {
     let (_, rest) = page.split_once(&format!("\n{heading}\n"))?;
-    let end = rest.find("\n## ").unwrap_or(rest.len());
+    let end = rest.find("\n#").unwrap_or(rest.len());
     Some(rest[..end].trim())
 }
 
 fn is_japanese(text: &str) -> bool {
-    text.chars().any(|character| matches!(character, 'ぁ'..='ヶ'))
+    text.chars()
+        .any(|character| matches!(character, 'ぁ'..='ヶ'))
 }
 
+/// Japanese names and samples may stand in an English sentence.
 fn is_english(text: &str) -> bool {
-    !is_japanese(text) && text.split_whitespace().count() >= 3
+    let letters = text.chars().filter(char::is_ascii_alphabetic).count();
+    letters >= 10 && letters * 2 > text.chars().count()
 }
 
 /// The parts of a page in the order they are read.
@@ -49,10 +52,15 @@ fn every_code_has_a_page_in_both_languages() {
         }
         for (heading, is_said) in PARTS {
             if !section(&page, heading).is_some_and(is_said) {
-                wrong.push(format!("{code}: `{heading}` is missing or in another language"));
+                wrong.push(format!(
+                    "{code}: `{heading}` is missing or in another language"
+                ));
             }
         }
-        let places: Vec<_> = PARTS.iter().map(|(heading, _)| page.find(heading)).collect();
+        let places: Vec<_> = PARTS
+            .iter()
+            .map(|(heading, _)| page.find(heading))
+            .collect();
         if !places.is_sorted() {
             wrong.push(format!("{code}: the parts are not in order"));
         }
