@@ -60,7 +60,9 @@ impl StoragePath {
         let is_time = |part: &str| {
             (14..=17).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
         };
-        let time_at = (parts.len() - 3..parts.len() - 1).find(|&at| is_time(parts[at]))?;
+        let time_at = (parts.len() - 3..parts.len() - 1)
+            .rev()
+            .find(|&at| is_time(parts[at]))?;
         if time_at < 4 {
             return None;
         }

@@ -4,6 +4,11 @@
 //! `expected.json`. `RENKEI_UPDATE_FIXTURES=1 cargo test -p renkei-mappings` writes the expected files anew;
 //! the difference is then read by a person.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cases are read from files; only the mappings themselves do no I/O"
+)]
+
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
