@@ -9,8 +9,8 @@ use renkei_hl7v2::charset::{Decoded, FindingKind};
 use renkei_hl7v2::tokenize;
 
 use crate::Options;
-use crate::document;
 use crate::context::Context;
+use crate::document;
 use crate::reader::{Reader, trimmed};
 use crate::storage::StoragePath;
 
