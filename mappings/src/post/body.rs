@@ -45,7 +45,7 @@ pub(super) fn middle(share: &Share, urgency: Urgency) -> Vec<Group> {
     groups
 }
 
-/// The last lines of every post (rules.md §8.6).
+/// The last lines of every post (ARCHITECTURE.md "What a post says").
 pub(super) fn tail(speaker: &SpeakerShare, reply_reaches: bool) -> Vec<Group> {
     let mut groups = vec![Group::fixed(format!("問合せ：{}", speaker.contact))];
     if !reply_reaches {
