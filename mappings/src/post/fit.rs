@@ -1,4 +1,4 @@
-//! Fits the parts of a post into its lines and characters (rules.md §8.1).
+//! Fits the parts of a post into its lines and characters (ARCHITECTURE.md "What a post says").
 //!
 //! Lists give up their last entries and optional groups go as a whole, in the fixed order of
 //! [`rank`]. What was cut is counted in the text and stands in the sheet.
