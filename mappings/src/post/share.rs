@@ -9,7 +9,7 @@ use renkei_core::{Disclosure, Form, ItemClass, NoticeContent, NoticeKind};
 use super::clean::{clean, clean_to, clean_value, clip};
 use super::words;
 
-/// Diagnoses at most (rules.md §8.4).
+/// Diagnoses at most (ARCHITECTURE.md "What a post says").
 const PROBLEMS_AT_MOST: usize = 5;
 
 /// What a reader may know of one class.
