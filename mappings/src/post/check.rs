@@ -1,4 +1,4 @@
-//! The rules of a post as a check (rules.md §8.1 and §8.2), for tests and, in debug builds, for the
+//! The rules of a post as a check (ARCHITECTURE.md "What a post says"), for tests and, in debug builds, for the
 //! hub: whatever a source sent, a post must pass.
 
 use renkei_core::limits::{HEADLINE_CHARS, POST_CHARS, POST_LINES};
