@@ -2,7 +2,7 @@
 //!
 //! Each connection is one task ([`connection`]) that frames, cuts batches, asks the inbox and
 //! answers in order. Nothing is mapped here, and nothing is acknowledged before the inbox has
-//! committed it (`rules.md` "Intake" is the law: AR only for what can never be read or is nobody's,
+//! committed it (ARCHITECTURE.md "Intake" is the law: AR only for what can never be read or is nobody's,
 //! AE while there is no room, no answer at all when the ledger failed).
 //!
 //! A batch (FHS/BHS) or several messages in one frame are answered one by one, in their order: every
