@@ -7,7 +7,7 @@
 use renkei_core::draft::WithdrawReason;
 use renkei_core::{
     Authority, Code, Draft, Facts, Finding, ItemEvent, LocalId, MapError, Mapper, MapperId,
-    Message, ResourceType, Severity, Subject, Urgency,
+    Message, ResourceType, Severity, Subject, Urgency, limits,
 };
 use renkei_fhir::emit::{
     Attachment, CodeableConcept, Coding, DocumentContent, DocumentReference, Identifier, Meta,
@@ -175,7 +175,12 @@ fn reference(context: &mut Context<'_>, message: &Message, header: &cda::Header,
         .find(|text| !text.is_empty())
         .and_then(|text| written_at(context, text));
     if let Some(at) = written {
-        context.source_time = at;
+        let ahead = std::time::Duration::try_from(at.duration_since(message.received_at));
+        if ahead.is_ok_and(|ahead| ahead > limits::FUTURE_SLACK) {
+            context.warn(Code::MAP_FUTURE_DATE, "document");
+        } else {
+            context.source_time = at;
+        }
     }
     let number = document_number(context, header, &sent.document_id, message);
     let key = context.key(ResourceType::DocumentReference, &["document", &number]);
@@ -203,17 +208,7 @@ fn reference(context: &mut Context<'_>, message: &Message, header: &cda::Header,
             Text::default(),
         ),
         description: title.clone().into(),
-        content: vec![DocumentContent {
-            attachment: Attachment {
-                content_type: sent.media_type.into(),
-                url: blob_url(&message.body).into(),
-                size: u32::try_from(message.body.len()).ok(),
-                title: title.into(),
-                creation: date.into(),
-                ..Attachment::default()
-            },
-            ..DocumentContent::default()
-        }],
+        content: vec![content(&message.body, sent.media_type, title, date)],
         ..DocumentReference::default()
     };
     let body = document.to_json();
@@ -224,6 +219,26 @@ fn reference(context: &mut Context<'_>, message: &Message, header: &cda::Header,
     }
     let at = context.source_time;
     context.item(kind.class, ItemEvent::DocumentArrived, key, at, Urgency::U2);
+}
+
+/// The bytes as they are: where they lie, how many, what they are called.
+fn content<'d>(
+    body: &[u8],
+    media_type: String,
+    title: String,
+    date: String,
+) -> DocumentContent<'d> {
+    DocumentContent {
+        attachment: Attachment {
+            content_type: media_type.into(),
+            url: blob_url(body).into(),
+            size: u32::try_from(body.len()).ok(),
+            title: title.into(),
+            creation: date.into(),
+            ..Attachment::default()
+        },
+        ..DocumentContent::default()
+    }
 }
 
 /// The document's own id, else its place without flag and time, else its bytes: versions of one document
