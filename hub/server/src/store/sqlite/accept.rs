@@ -26,6 +26,10 @@ const REFUSED: Shape = Shape {
     tail: "",
 };
 
+/// Repeats of the group's control ids.
+pub(super) const LOOKUP: &str =
+    "SELECT source, control_hash, body_hash, position FROM message WHERE control_hash IN (SELECT value FROM json_each(?1))";
+
 struct Numbered<'a> {
     position: i64,
     control_hash: i64,
@@ -38,18 +42,12 @@ pub(super) async fn accept(
     tx: &mut SqliteConnection,
     group: Vec<Prepared>,
 ) -> Result<Vec<Receipt>, StoreError> {
-    let hashes: Vec<i64> = group.iter().map(control_hash).collect();
-    let mut known: HashMap<i64, Vec<([u8; 32], i64)>> = HashMap::new();
-    let rows = sqlx::query("SELECT control_hash, body_hash, position FROM message WHERE control_hash IN (SELECT value FROM json_each(?1))")
-        .bind(json(&hashes)?)
-        .fetch_all(&mut *tx)
-        .await?;
+    let hashes: Vec<i64> = group.iter().map(|prepared| control_hash(&prepared.message.dedup_key)).collect();
+    let mut known: HashMap<(String, i64), Vec<([u8; 32], i64)>> = HashMap::new();
+    let rows = sqlx::query(LOOKUP).bind(json(&hashes)?).fetch_all(&mut *tx).await?;
     for row in rows {
-        let body: [u8; 32] = row.get::<Vec<u8>, _>(1).try_into().unwrap_or([0; 32]);
-        known
-            .entry(row.get(0))
-            .or_default()
-            .push((body, row.get(2)));
+        let body: [u8; 32] = row.get::<Vec<u8>, _>(2).try_into().unwrap_or([0; 32]);
+        known.entry((row.get(0), row.get(1))).or_default().push((body, row.get(3)));
     }
     let next = sqlx::query("SELECT coalesce(max(position), 0) + 1 FROM message")
         .fetch_one(&mut *tx)
@@ -58,7 +56,7 @@ pub(super) async fn accept(
     let mut receipts = Vec::with_capacity(group.len());
     let mut new = Vec::with_capacity(group.len());
     for (prepared, control_hash) in group.iter().zip(hashes) {
-        let same_key = known.entry(control_hash).or_default();
+        let same_key = known.entry((prepared.message.source.as_str().to_owned(), control_hash)).or_default();
         if let Some((_, earlier)) = same_key.iter().find(|(body, _)| *body == prepared.sha256) {
             receipts.push(Receipt::Duplicate(MessageId(*earlier)));
             continue;
@@ -135,14 +133,10 @@ fn meta_text(meta: &Meta) -> Result<String, StoreError> {
     }
 }
 
-/// 63 bits of the hash of (source, control id or path): a narrow index finds repeats; equality of the
-/// bodies' hashes decides.
-fn control_hash(prepared: &Prepared) -> i64 {
-    let mut hasher = Sha256::new();
-    hasher.update(prepared.message.source.as_str().as_bytes());
-    hasher.update([0x1f]);
-    hasher.update(prepared.message.dedup_key.as_bytes());
-    let digest = hasher.finalize();
+/// 63 bits of the hash of a control id or path: a narrow index finds repeats, and a trace finds its
+/// message; source and the bodies' hash decide.
+pub(super) fn control_hash(control: &str) -> i64 {
+    let digest = Sha256::digest(control.as_bytes());
     let mut bytes = [0_u8; 8];
     bytes.copy_from_slice(&digest[..8]);
     i64::from_be_bytes(bytes) & i64::MAX

@@ -10,6 +10,7 @@ mod deliveries;
 mod load;
 mod notices;
 mod open;
+mod operate;
 mod rows;
 pub(crate) mod waiting;
 mod writer;

@@ -56,7 +56,7 @@ fn one(row: &SqliteRow, blobs: &Folder) -> Result<Waiting, StoreError> {
 }
 
 /// Takes a stored body apart: a leading 0 byte means as it is, anything else is zstd.
-pub fn unpack(packed: &[u8]) -> Option<Bytes> {
+fn unpack(packed: &[u8]) -> Option<Bytes> {
     match packed.split_first() {
         Some((0, plain)) => Some(Bytes::copy_from_slice(plain)),
         Some((1, squeezed)) => {

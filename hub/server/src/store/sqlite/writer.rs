@@ -28,7 +28,7 @@ pub(super) struct Writer {
 }
 
 /// What a transaction's body returns.
-pub(super) type Body<'c, T> = BoxFuture<'c, Result<T, StoreError>>;
+pub(super) type Body<'c, T, E = StoreError> = BoxFuture<'c, Result<T, E>>;
 
 impl Writer {
     /// Starts the task. It ends when the last handle is gone.
@@ -59,25 +59,27 @@ impl Writer {
     }
 
     /// Runs `body` in one immediate transaction and commits it; rolled back on error.
-    pub(super) async fn write<T, F>(&self, priority: Priority, body: F) -> Result<T, StoreError>
+    ///
+    /// The transaction is driven by plain statements: after a full disk SQLite has rolled back by
+    /// itself, and sqlx's own `Transaction` would believe in an open one for ever.
+    pub(super) async fn write<T, E, F>(&self, priority: Priority, body: F) -> Result<T, E>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Body<'c, T> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Body<'c, T, E> + Send + 'static,
     {
         self.run(priority, move |connection| {
             Box::pin(async move {
-                let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-                let result = body(&mut tx).await;
-                match result {
-                    Ok(value) => {
-                        tx.commit().await?;
-                        Ok(value)
-                    }
-                    Err(error) => {
-                        tx.rollback().await?;
-                        Err(error)
-                    }
+                say(connection, "BEGIN IMMEDIATE").await?;
+                let committed = match body(&mut *connection).await {
+                    Ok(value) => say(connection, "COMMIT").await.map(|()| value).map_err(E::from),
+                    Err(error) => Err(error),
+                };
+                if committed.is_err() {
+                    // What is reported is the first error; "no transaction is active" adds nothing.
+                    let _already = say(connection, "ROLLBACK").await;
                 }
+                committed
             })
         })
         .await
@@ -92,10 +94,11 @@ impl Writer {
         self.run(Priority::Finish, body).await
     }
 
-    async fn run<T, F>(&self, priority: Priority, body: F) -> Result<T, StoreError>
+    async fn run<T, E, F>(&self, priority: Priority, body: F) -> Result<T, E>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Body<'c, T> + Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Body<'c, T, E> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
@@ -113,4 +116,9 @@ impl Writer {
         queue.send(job).map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
     }
+}
+
+async fn say(connection: &mut SqliteConnection, words: &'static str) -> Result<(), StoreError> {
+    sqlx::query(words).execute(connection).await?;
+    Ok(())
 }

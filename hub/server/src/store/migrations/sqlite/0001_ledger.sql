@@ -8,7 +8,7 @@ CREATE TABLE message (
   source       TEXT    NOT NULL,
   facility     TEXT    NOT NULL,
   control      TEXT    NOT NULL,               -- control id or storage path
-  control_hash INTEGER NOT NULL,               -- 63 bits of hash(source, control)
+  control_hash INTEGER NOT NULL,               -- 63 bits of hash(control)
   body_hash    BLOB    NOT NULL CHECK (length(body_hash) = 32),
   lane         INTEGER NOT NULL,
   meta         TEXT    NOT NULL,
@@ -266,4 +266,16 @@ CREATE TABLE audit (
   target TEXT    NOT NULL,
   reason TEXT    NOT NULL,
   hash   BLOB    NOT NULL
+);
+-- Something was told about the wrong patient: the law's clock runs from here.
+CREATE TABLE incident (
+  id                INTEGER PRIMARY KEY,
+  notice            INTEGER NOT NULL REFERENCES notice (id),
+  delivery          TEXT    NOT NULL,
+  opened_at         INTEGER NOT NULL,
+  first_report_from INTEGER NOT NULL,          -- 速報, 3 to 5 days
+  first_report_by   INTEGER NOT NULL,
+  full_report_by    INTEGER NOT NULL,          -- 確報, 30 days
+  reason            TEXT    NOT NULL,
+  actor             TEXT    NOT NULL
 );

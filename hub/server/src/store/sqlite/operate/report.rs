@@ -1,0 +1,203 @@
+//! What is counted: status, ledger counts, events; and what operators have set for sinks.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use renkei_core::{FacilityId, NoticeId, NoticeKind, PersonId, SinkName, SourceName};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection, SqlitePool};
+
+use super::{audit, count};
+use crate::config::SinkMode;
+use crate::store::StoreError;
+use crate::store::operator::{
+    By, DecisionCount, DeliveryCount, EventDelivery, EventRow, LedgerCounts, OperateError, Run, SinkOverride, Status,
+};
+use crate::store::sqlite::load::grouped;
+use crate::store::sqlite::{instant, json, micros, parsed};
+use crate::world::DeliveryState;
+
+/// See [`crate::store::operator::Operator::sink_override`].
+pub(super) async fn set_sink(
+    tx: &mut SqliteConnection,
+    sink: &SinkName,
+    mode: Option<SinkMode>,
+    paused: Option<bool>,
+    by: &By,
+) -> Result<(), OperateError> {
+    let mode = mode.map(|mode| json(&mode)).transpose()?.map(|mode| mode.trim_matches('"').to_owned());
+    sqlx::query(
+        "INSERT INTO sink_override (sink, mode, paused) VALUES (?1, ?2, coalesce(?3, 0)) \
+         ON CONFLICT (sink) DO UPDATE SET mode = coalesce(?2, mode), paused = coalesce(?3, paused)",
+    )
+    .bind(sink.as_str().to_owned())
+    .bind(mode.clone())
+    .bind(paused)
+    .execute(&mut *tx)
+    .await?;
+    let target = format!("{sink} mode {} paused {paused:?}", mode.as_deref().unwrap_or("as it was"));
+    audit::line(tx, by, "sink.set", &target).await?;
+    audit::human(tx, "human.sink", 1).await?;
+    Ok(())
+}
+
+/// See [`crate::store::operator::Operator::sink_overrides`].
+pub(super) async fn sinks(reads: &SqlitePool) -> Result<Vec<SinkOverride>, StoreError> {
+    let rows = sqlx::query("SELECT sink, mode, paused FROM sink_override ORDER BY sink").fetch_all(reads).await?;
+    let one = |row: &SqliteRow| {
+        let mode = row.get::<Option<&str>, _>(1).map(|mode| parsed(&format!("\"{mode}\""))).transpose()?;
+        Ok(SinkOverride { sink: SinkName::new(row.get::<&str, _>(0)), mode, paused: row.get(2) })
+    };
+    rows.iter().map(one).collect()
+}
+
+/// See [`crate::store::operator::Operator::status`].
+pub(super) async fn status(reads: &SqlitePool, now: Timestamp) -> Result<Status, StoreError> {
+    let row = sqlx::query(
+        "SELECT (SELECT m.received_at FROM waiting AS w JOIN message AS m ON m.position = w.position WHERE w.replay = 0 ORDER BY w.position LIMIT 1), \
+         (SELECT min(created_at) FROM delivery WHERE state = 'pending'), (SELECT count(*) FROM waiting), \
+         (SELECT count(*) FROM outcome AS o WHERE o.state = 'parked'), (SELECT count(*) FROM outcome AS o WHERE o.state = 'failed'), \
+         (SELECT count(*) FROM delivery WHERE state = 'pending'), (SELECT count(*) FROM delivery WHERE state = 'sent'), \
+         (SELECT count(*) FROM review WHERE decided_at IS NULL), (SELECT count(*) FROM channel WHERE status = 'proposed'), \
+         (SELECT count(*) FROM incident WHERE full_report_by >= ?1)",
+    )
+    .bind(micros(now))
+    .fetch_one(reads)
+    .await?;
+    let age = |at: Option<i64>| at.map(|at| now.duration_since(instant(at)).as_secs());
+    let last = sqlx::query("SELECT started_at, ended_at FROM run ORDER BY id DESC LIMIT 1").fetch_optional(reads).await?;
+    Ok(Status {
+        oldest_waiting_secs: age(row.get(0)),
+        oldest_pending_secs: age(row.get(1)),
+        waiting: count(&row, 2),
+        parked: count(&row, 3),
+        failed: count(&row, 4),
+        pending: count(&row, 5),
+        sent: count(&row, 6),
+        held: counted(reads, "SELECT code, count(*) FROM delivery WHERE state = 'held' GROUP BY code").await?,
+        dead: counted(reads, "SELECT code, count(*) FROM delivery WHERE state = 'dead' GROUP BY code").await?,
+        reviews: count(&row, 7),
+        proposed_channels: count(&row, 8),
+        incidents: count(&row, 9),
+        counters: counted(reads, "SELECT name, value FROM counter").await?,
+        sinks: sinks(reads).await?,
+        last_run: last.map(|row| Run { started_at: instant(row.get(0)), ended_at: row.get::<Option<i64>, _>(1).map(instant) }),
+    })
+}
+
+/// Pairs of a name and a number.
+async fn counted(reads: &SqlitePool, query: &'static str) -> Result<BTreeMap<String, u64>, StoreError> {
+    let rows = sqlx::query(query).fetch_all(reads).await?;
+    Ok(rows.iter().map(|row| (row.get(0), count(row, 1))).collect())
+}
+
+/// See [`crate::store::operator::Operator::ledger_counts`].
+pub(super) async fn counts(reads: &SqlitePool) -> Result<LedgerCounts, StoreError> {
+    let row = sqlx::query(
+        "SELECT (SELECT count(*) FROM person), (SELECT count(*) FROM record), (SELECT count(*) FROM version), \
+         (SELECT count(*) FROM notice_version), (SELECT count(*) FROM attempt), (SELECT count(*) FROM seen)",
+    )
+    .fetch_one(reads)
+    .await?;
+    let decisions = sqlx::query("SELECT verdict, code, count(*) FROM decision GROUP BY verdict, code ORDER BY verdict, code");
+    let deliveries = sqlx::query("SELECT sink, state, code, count(*) FROM delivery GROUP BY sink, state, code ORDER BY sink, state, code");
+    Ok(LedgerCounts {
+        messages: counted(
+            reads,
+            "SELECT CASE WHEN w.position IS NULL THEN coalesce(o.state, 'received') ELSE 'received' END AS state, count(*) FROM message AS m \
+             LEFT JOIN waiting AS w ON w.position = m.position LEFT JOIN outcome AS o ON o.position = m.position GROUP BY 1",
+        )
+        .await?,
+        sources: counted(reads, "SELECT source, count(*) FROM message GROUP BY source").await?,
+        persons: count(&row, 0),
+        records: count(&row, 1),
+        resources: counted(reads, "SELECT kind, count(*) FROM resource GROUP BY kind").await?,
+        versions: count(&row, 2),
+        notices: counted(reads, "SELECT kind, count(*) FROM notice WHERE version > 0 GROUP BY kind").await?,
+        notice_versions: count(&row, 3),
+        decisions: decisions
+            .fetch_all(reads)
+            .await?
+            .iter()
+            .map(|row| DecisionCount { verdict: row.get(0), code: row.get(1), count: count(row, 2) })
+            .collect(),
+        deliveries: deliveries
+            .fetch_all(reads)
+            .await?
+            .iter()
+            .map(|row| DeliveryCount {
+                sink: SinkName::new(row.get::<&str, _>(0)),
+                state: DeliveryState::find(row.get(1)).unwrap_or(DeliveryState::Dead),
+                code: row.get(2),
+                count: count(row, 3),
+            })
+            .collect(),
+        attempts: count(&row, 4),
+        seen: count(&row, 5),
+        counters: counted(reads, "SELECT name, value FROM counter").await?,
+    })
+}
+
+/// See [`crate::store::operator::Operator::event_rows`].
+pub(super) async fn events(reads: &SqlitePool) -> Result<Vec<EventRow>, StoreError> {
+    let mut deliveries = deliveries_of_events(reads).await?;
+    let said = sqlx::query("SELECT DISTINCT notice, verdict, code FROM decision ORDER BY notice, verdict, code").fetch_all(reads).await?;
+    let word = |row: &SqliteRow| match row.get::<Option<&str>, _>(2) {
+        Some(code) => format!("{} {code}", row.get::<&str, _>(1)),
+        None => row.get(1),
+    };
+    let mut said = grouped(said.iter().map(|row| (row.get::<i64, _>(0), word(row))));
+    let rows = sqlx::query(
+        "WITH part AS (SELECT DISTINCT n.id AS notice, r.id AS resource FROM notice AS n, json_each(json_insert(n.told, '$[#]', n.focus)) AS j \
+           CROSS JOIN resource AS r ON r.logical_id = j.value \
+         UNION SELECT n.id, r.id FROM notice AS n, json_each(n.parts) AS j CROSS JOIN resource AS r ON r.logical_id = j.value) \
+         SELECT n.id, n.kind, n.occurred_at, rec.facility, n.source, n.person, n.version, \
+         (SELECT count(DISTINCT s.message) FROM part AS p JOIN sighting AS s ON s.resource = p.resource WHERE p.notice = n.id), \
+         (SELECT count(*) FROM part AS p WHERE p.notice = n.id), \
+         (SELECT count(*) FROM part AS p JOIN version AS v ON v.resource = p.resource WHERE p.notice = n.id) \
+         FROM notice AS n JOIN record AS rec ON rec.id = n.record ORDER BY n.occurred_at, n.id",
+    )
+    .fetch_all(reads)
+    .await?;
+    let mut events = Vec::with_capacity(rows.len());
+    for row in rows {
+        let notice: i64 = row.get(0);
+        events.push(EventRow {
+            notice: NoticeId(notice),
+            kind: NoticeKind::find(row.get(1)).ok_or_else(|| StoreError::Broken("a notice of no kind".into()))?,
+            occurred_at: instant(row.get(2)),
+            facility: FacilityId::new(row.get::<&str, _>(3)).map_err(|error| StoreError::Broken(Box::new(error)))?,
+            source: SourceName::new(row.get::<&str, _>(4)),
+            person: PersonId(row.get(5)),
+            messages: count(&row, 7),
+            resources: count(&row, 8),
+            fhir_versions: count(&row, 9),
+            versions: row.get(6),
+            deliveries: deliveries.remove(&notice).unwrap_or_default(),
+            decisions: said.remove(&notice).unwrap_or_default(),
+        });
+    }
+    Ok(events)
+}
+
+async fn deliveries_of_events(reads: &SqlitePool) -> Result<std::collections::HashMap<i64, Vec<EventDelivery>>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT d.notice, d.sink, d.version, d.change, d.state, d.code, (SELECT count(*) FROM seen AS s WHERE s.delivery = d.id) \
+         FROM delivery AS d ORDER BY d.seq",
+    )
+    .fetch_all(reads)
+    .await?;
+    let mut all = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let delivery = EventDelivery {
+            sink: SinkName::new(row.get::<&str, _>(1)),
+            version: row.get(2),
+            change: parsed(row.get(3))?,
+            state: DeliveryState::find(row.get(4)).unwrap_or(DeliveryState::Dead),
+            code: row.get(5),
+            seen: count(row, 6),
+        };
+        all.push((row.get::<i64, _>(0), delivery));
+    }
+    Ok(grouped(all))
+}
