@@ -1,0 +1,293 @@
+//! The hub as a process of its own, and its configuration.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+
+use crate::harness::until;
+use crate::peers::{District, SYSTEM};
+use crate::people::{HOSPITAL, HOSPITAL_NAME};
+
+/// The binary that cargo has just built.
+pub(crate) const RENKEI: &str = env!("CARGO_BIN_EXE_renkei");
+
+/// What a test wants otherwise than usual.
+#[derive(Clone)]
+pub(crate) struct Config {
+    /// `notices.settle_secs`; 0 = every notice at once.
+    pub(crate) settle_secs: u64,
+    /// `hub.retry.first_millis`.
+    pub(crate) retry_millis: u64,
+    /// Whether posts carry the hub's sheet.
+    pub(crate) sheet: bool,
+    /// `"enrolled"` or `"all"`.
+    pub(crate) admit: &'static str,
+    /// Further fields of the MLLP listener, each ended by a comma.
+    pub(crate) mllp: String,
+    /// Further tables.
+    pub(crate) more: String,
+    /// Whether the third sink is a ward by REST instead of by file drop.
+    pub(crate) ward_by_rest: bool,
+    /// `RENKEI_LOG`.
+    pub(crate) log: &'static str,
+    /// Further environment.
+    pub(crate) env: Vec<(&'static str, String)>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            settle_secs: 0,
+            retry_millis: 50,
+            sheet: false,
+            admit: "enrolled",
+            mllp: String::new(),
+            more: String::new(),
+            ward_by_rest: false,
+            log: "info",
+            env: Vec::new(),
+        }
+    }
+}
+
+/// The folders of one test.
+pub(crate) struct Folders {
+    pub(crate) root: tempfile::TempDir,
+}
+
+impl Folders {
+    pub(crate) fn new() -> Self {
+        let root = tempfile::TempDir::with_prefix("renkei-").unwrap();
+        for folder in ["standard", "extended", "drop"] {
+            std::fs::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        std::fs::write(root.path().join("secret"), "s3cret").unwrap();
+        Self { root }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// The hub's own folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// Writes `renkei.toml`: one hospital by MLLP, SS-MIX2 storages and a drop folder, three sinks.
+    pub(crate) fn configure(&self, config: &Config, district: &District) -> PathBuf {
+        let root = self.root.path().display();
+        let Config {
+            settle_secs,
+            retry_millis,
+            sheet,
+            admit,
+            mllp,
+            more,
+            ..
+        } = config;
+        let mut text = format!(
+            r#"
+[hub]
+data_dir = "data"
+retry = {{ first_millis = {retry_millis}, most_secs = 1 }}
+
+[notices]
+settle_secs = {settle_secs}
+settle_most_secs = 60
+
+[documents]
+sheet = {sheet}
+
+[facility.{HOSPITAL}]
+name = "{HOSPITAL_NAME}"
+class = "hospital"
+district = "shinjuku"
+desk = "医療連携室"
+phone = "03-0000-0000"
+hours = "平日9–17時"
+
+[source.hospital]
+admit = "{admit}"
+adapter.mllp = {{ {mllp} listen = "127.0.0.1:0", {facility} }}
+
+[source.storage]
+admit = "{admit}"
+[source.storage.adapter.ssmix2]
+roots = [
+    {{ path = "{root}/standard", facility = "{HOSPITAL}" }},
+    {{ path = "{root}/extended", facility = "{HOSPITAL}", kind = "extended" }},
+]
+poll_secs = 0
+stable_secs = 0
+
+[source.drop]
+admit = "{admit}"
+adapter.folder = {{ path = "{root}/drop", facility = "{HOSPITAL}", poll_secs = 1, stable_secs = 0 }}
+{more}
+"#,
+            facility = if mllp.contains("facility_by") {
+                String::new()
+            } else {
+                format!("facility = \"{HOSPITAL}\"")
+            },
+        );
+        for (name, kind, url) in [
+            ("mcs", "mcs", district.mcs.url()),
+            ("vital_link", "vital_link", district.vital_link.url()),
+        ] {
+            rest_peer(&mut text, name, kind, &url);
+        }
+        if config.ward_by_rest {
+            rest_peer(&mut text, "ward", "ward.rest", &district.ward.url());
+        } else {
+            let folder = district.ward_folder.display();
+            let _written = write!(
+                text,
+                "\n[peer.ward]\nmode = \"live\"\nagreement_ref = \"test\"\n\
+                 [peer.ward.adapter.ward.file_drop]\nfolder = \"{folder}\"\nfacility = \"{HOSPITAL}\"\npoll_secs = 1\n"
+            );
+        }
+        let path = self.path("renkei.toml");
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+fn rest_peer(text: &mut String, name: &str, kind: &str, url: &str) {
+    let _written = write!(
+        text,
+        "\n[peer.{name}]\nmode = \"live\"\nagreement_ref = \"test\"\n\
+         [peer.{name}.adapter.{kind}]\nfacility = \"{HOSPITAL}\"\nuser_ref = \"{SYSTEM}\"\npoll_secs = 1\n\
+         connection = {{ endpoint = \"{url}\", client_id = \"renkei\", secret = {{ file = \"secret\" }} }}\n"
+    );
+}
+
+/// A running hub; killed when dropped.
+pub(crate) struct Hub {
+    child: Child,
+    pub(crate) log: PathBuf,
+    pub(crate) listening: HashMap<String, SocketAddr>,
+    /// From the start of the process until it had said where it listens.
+    pub(crate) start: Duration,
+}
+
+impl Hub {
+    /// Starts it and waits until its sources run.
+    pub(crate) async fn start(folders: &Folders, config: &Config) -> Self {
+        let runs = std::fs::read_dir(folders.root.path()).unwrap().count();
+        let log = folders.path(&format!("hub-{runs}.log"));
+        let began = Instant::now();
+        let child = Self::command(folders, config)
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut hub = Self {
+            child,
+            log,
+            listening: HashMap::new(),
+            start: Duration::ZERO,
+        };
+        until("the hub listens", async || {
+            if let Some(status) = hub.child.try_wait().unwrap() {
+                panic!("the hub ended with {status}:\n{}", hub.log_text());
+            }
+            hub.log_text().contains("listening")
+        })
+        .await;
+        hub.start = began.elapsed();
+        until("the hub runs", async || hub.log_text().contains("hub running")).await;
+        for line in hub.log_text().lines() {
+            let field = |name: &str| {
+                let rest = line.split_once(&format!(" {name}="))?.1;
+                rest.split(' ').next().map(str::to_owned)
+            };
+            if line.contains("listening")
+                && let (Some(source), Some(address)) = (field("source"), field("address"))
+            {
+                hub.listening.insert(source, address.parse().unwrap());
+            }
+        }
+        hub
+    }
+
+    fn command(folders: &Folders, config: &Config) -> Command {
+        let mut command = Command::new(RENKEI);
+        command
+            .args(["run", "--config"])
+            .arg(folders.path("renkei.toml"))
+            .env("RENKEI_LOG", config.log)
+            .env("NO_COLOR", "1")
+            .envs(config.env.iter().map(|(name, value)| (*name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Where the hospital's MLLP listener is.
+    pub(crate) fn mllp(&self) -> SocketAddr {
+        self.listening["hospital"]
+    }
+
+    /// What it has said so far.
+    pub(crate) fn log_text(&self) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        let raw = i32::try_from(self.child.id()?).unwrap();
+        Pid::from_raw(raw)
+    }
+
+    /// Asks it to stop and waits for its end.
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
+        if let Some(pid) = self.pid() {
+            kill_process(pid, Signal::TERM).unwrap();
+        }
+        tokio::time::timeout(Duration::from_secs(30), self.child.wait())
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    /// Cuts it off (SIGKILL).
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
+        let ended = tokio::time::timeout(within, self.child.wait()).await;
+        ended.ok().map(Result::unwrap)
+    }
+}
+
+/// Runs a command to its end: exit code, stdout, stderr.
+pub(crate) async fn renkei(arguments: &[&str], folder: &Path) -> (i32, String, String) {
+    let output = Command::new(RENKEI)
+        .args(arguments)
+        .current_dir(folder)
+        .env("NO_COLOR", "1")
+        .env_remove("RENKEI_CONFIG")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(Duration::from_secs(60), output)
+        .await
+        .unwrap()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code().unwrap_or(-1),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}

@@ -1,0 +1,20 @@
+//! End to end: the real binary in its own process, real sockets, real files, simulated peers on
+//! loopback. Compiled by `hub/server`, so that cargo hands over the binary it has just built.
+//!
+//! No test sleeps to wait for something: it awaits a condition and fails when that does not come true.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod bad_input;
+mod cli;
+mod crash;
+mod damages;
+mod delivery;
+mod harness;
+mod hub;
+mod intake;
+mod office;
+mod oracle;
+mod peers;
+mod people;
+mod posts;
+mod walk;
