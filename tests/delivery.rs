@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use renkei::store::operator::Operator;
 use renkei::world::{DeliveryState, MessageState};
 use renkei_core::{Code, SinkName};
-use renkei::store::operator::Operator;
 use renkei_sim::hospital::{LabReport, LabRow, MllpClient, Person, What};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::harness::{TestHub, until};
 use crate::hub::{Config, renkei};
 use crate::office::by;
-use crate::people::{HOSPITAL, Told, ago, message, register};
 use crate::peers::peer_ref;
+use crate::people::{HOSPITAL, Told, ago, message, register};
 
 /// A stay whose discharge tells of a low albumin.
 async fn discharged(hub: &mut TestHub, person: &Person) {
@@ -24,9 +24,17 @@ async fn discharged(hub: &mut TestHub, person: &Person) {
         material: ("023".to_owned(), "血清".to_owned()),
         collected: ago(200),
         panel: ("E001".to_owned(), "生化学的検査".to_owned()),
-        rows: vec![LabRow::number("3A015000002327101", "アルブミン", "3.1", "g/dL", "3.8-5.2", "L")],
+        rows: vec![LabRow::number(
+            "3A015000002327101",
+            "アルブミン",
+            "3.1",
+            "g/dL",
+            "3.8-5.2",
+            "L",
+        )],
     };
-    hub.process(&told.step(190, What::Results(report)).order(7)).await;
+    hub.process(&told.step(190, What::Results(report)).order(7))
+        .await;
     let discharge = told.discharge(10, "01");
     hub.process(&discharge).await;
 }
@@ -44,7 +52,9 @@ async fn inviting_a_helper_shortens_the_next_post() {
     let mut texts = Vec::new();
     for person in &people {
         let posts = hub.district.mcs.doors.told_of(person).await;
-        let discharge = posts.iter().find(|post| post.headline.starts_with("【退院】"));
+        let discharge = posts
+            .iter()
+            .find(|post| post.headline.starts_with("【退院】"));
         texts.push(discharge.unwrap().text.clone());
     }
     assert!(texts[0].contains("アルブミン"), "{}", texts[0]);
@@ -57,22 +67,36 @@ async fn a_helper_invited_between_planning_and_sending_shortens_that_post() {
     let person = Person::synthetic(32);
     let mut hub = TestHub::start(std::slice::from_ref(&person), Config::default()).await;
     let sink = SinkName::new("mcs");
-    hub.office.ledger.sink_override(&sink, None, Some(true), &by()).await.unwrap();
+    hub.office
+        .ledger
+        .sink_override(&sink, None, Some(true), &by())
+        .await
+        .unwrap();
     hub.process(&register(&person, 301)).await;
     discharged(&mut hub, &person).await;
     until("both are planned", async || {
-        hub.office.number("SELECT count(*) FROM delivery WHERE sink = 'mcs' AND state = 'pending'").await == 2
+        hub.office
+            .number("SELECT count(*) FROM delivery WHERE sink = 'mcs' AND state = 'pending'")
+            .await
+            == 2
     })
     .await;
     assert_eq!(hub.district.mcs.doors.count("posts").await, 0);
     let helper = json!({"user_ref": "u-helper", "display": "石田", "facility_id": "1379999996", "professions": ["helper"]});
     let invite = json!({"act": "invite", "team_id": peer_ref("mcs", &person), "member": helper});
     hub.district.mcs.doors.act(invite).await;
-    hub.office.ledger.sink_override(&sink, None, Some(false), &by()).await.unwrap();
+    hub.office
+        .ledger
+        .sink_override(&sink, None, Some(false), &by())
+        .await
+        .unwrap();
     hub.idle().await;
     let posts = hub.district.mcs.doors.told_of(&person).await;
     assert_eq!(posts.len(), 2, "{posts:#?}");
-    assert!(posts.iter().all(|post| !post.text.contains("アルブミン")), "{posts:#?}");
+    assert!(
+        posts.iter().all(|post| !post.text.contains("アルブミン")),
+        "{posts:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,19 +104,30 @@ async fn a_consent_withdrawn_between_planning_and_sending_stops_it() {
     let people = [Person::synthetic(33), Person::synthetic(34)];
     let mut hub = TestHub::start(&people, Config::default()).await;
     let sink = SinkName::new("mcs");
-    hub.office.ledger.sink_override(&sink, None, Some(true), &by()).await.unwrap();
+    hub.office
+        .ledger
+        .sink_override(&sink, None, Some(true), &by())
+        .await
+        .unwrap();
     for person in &people {
         hub.process(&Told::admitted(person, 120).admit()).await;
     }
     until("both are planned", async || {
-        hub.office.number("SELECT count(*) FROM delivery WHERE sink = 'mcs' AND state = 'pending'").await == 2
+        hub.office
+            .number("SELECT count(*) FROM delivery WHERE sink = 'mcs' AND state = 'pending'")
+            .await
+            == 2
     })
     .await;
     let today = ago(0).date().to_string();
     hub.office
         .consent(&people[..1], |row| row.withdrawn_on.clone_from(&today))
         .await;
-    hub.office.ledger.sink_override(&sink, None, Some(false), &by()).await.unwrap();
+    hub.office
+        .ledger
+        .sink_override(&sink, None, Some(false), &by())
+        .await
+        .unwrap();
     hub.idle().await;
     assert!(hub.district.mcs.doors.told_of(&people[0]).await.is_empty());
     assert_eq!(hub.district.mcs.doors.told_of(&people[1]).await.len(), 1);
@@ -100,11 +135,16 @@ async fn a_consent_withdrawn_between_planning_and_sending_stops_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_patients_header_and_an_archived_group_are_held() {
-    let people = [Person::synthetic(35), Person::synthetic(36), Person::synthetic(37)];
+    let people = [
+        Person::synthetic(35),
+        Person::synthetic(36),
+        Person::synthetic(37),
+    ];
     let mut hub = TestHub::start(&people, Config::default()).await;
     let mut other = crate::peers::header(&people[0]);
     other["kana"] = json!("サカモト タロウ");
-    let wrong = json!({"act": "set_patient", "team_id": peer_ref("mcs", &people[0]), "patient": other});
+    let wrong =
+        json!({"act": "set_patient", "team_id": peer_ref("mcs", &people[0]), "patient": other});
     hub.district.mcs.doors.act(wrong).await;
     let archive = json!({"act": "archive", "team_id": peer_ref("mcs", &people[1])});
     hub.district.mcs.doors.act(archive).await;
@@ -113,7 +153,8 @@ async fn another_patients_header_and_an_archived_group_are_held() {
     }
     hub.idle().await;
     let held = hub.office.codes(DeliveryState::Held).await;
-    let expected = [Code::DLV_HEADER_DIFFERS, Code::DLV_CHANNEL_ARCHIVED].map(|code| (code.to_string(), 1));
+    let expected =
+        [Code::DLV_HEADER_DIFFERS, Code::DLV_CHANNEL_ARCHIVED].map(|code| (code.to_string(), 1));
     assert_eq!(held, expected.into());
     assert_eq!(hub.district.mcs.doors.count("posts").await, 1);
     assert_eq!(hub.district.vital_link.doors.count("posts").await, 3);
@@ -155,7 +196,9 @@ async fn the_facility_comes_from_the_configuration() {
     let detail = hub.process(&Told::admitted(&person, 120).admit()).await;
     assert_eq!(detail.message.facility.as_str(), HOSPITAL);
     // An unknown sender is turned away, and nothing is kept under anybody's name.
-    let text = message(&register(&person, 100), "STRANGER").text.replace("HOSP01", "ELSEWHERE");
+    let text = message(&register(&person, 100), "STRANGER")
+        .text
+        .replace("HOSP01", "ELSEWHERE");
     let ack = hub.send_bytes(text.as_bytes()).await;
     assert_eq!(ack.code, "AR", "{ack:?}");
     assert!(ack.text.contains(Code::INB_UNKNOWN_SENDER.as_str()) || !ack.text.is_empty());
@@ -164,8 +207,13 @@ async fn the_facility_comes_from_the_configuration() {
 
 /// Sends one frame and reads this many acknowledgment codes.
 async fn exchange(hub: &TestHub, text: &str, answers: usize) -> Vec<String> {
-    let mut stream = tokio::net::TcpStream::connect(hub.hub.mllp()).await.unwrap();
-    stream.write_all(&[b"\x0b", text.as_bytes(), b"\x1c\r"].concat()).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(hub.hub.mllp())
+        .await
+        .unwrap();
+    stream
+        .write_all(&[b"\x0b", text.as_bytes(), b"\x1c\r"].concat())
+        .await
+        .unwrap();
     let mut got = String::new();
     let mut codes = Vec::new();
     while codes.len() < answers {
@@ -200,7 +248,10 @@ async fn the_acknowledgment_modes() {
     let mut hub = TestHub::start(std::slice::from_ref(&person), Config::default()).await;
     assert_eq!(exchange(&hub, &message(&admit, "A1").text, 1).await, ["AA"]);
     assert_eq!(exchange(&hub, &enhanced("A2", "AL", "NE"), 1).await, ["CA"]);
-    assert_eq!(exchange(&hub, &enhanced("A3", "AL", "AL"), 2).await, ["CA", "AA"]);
+    assert_eq!(
+        exchange(&hub, &enhanced("A3", "AL", "AL"), 2).await,
+        ["CA", "AA"]
+    );
     // Accepted is promised when it is stored, whatever happens later: this one will fail.
     let unreadable = message(&admit, "A4").text.replace("ADT^A01", "ADT^A40");
     assert_eq!(exchange(&hub, &unreadable, 1).await, ["AA"]);
@@ -215,7 +266,10 @@ async fn the_acknowledgment_modes() {
     let parked = message(&admit, "B2").text.replace("ADT^A01", "ADT^A40");
     assert_eq!(exchange(&hub, &parked, 1).await, ["AA"]);
     assert_eq!(hub.ended("B2").await.message.state, MessageState::Parked);
-    assert_eq!(exchange(&hub, &enhanced("B3", "AL", "AL"), 2).await, ["CA", "AA"]);
+    assert_eq!(
+        exchange(&hub, &enhanced("B3", "AL", "AL"), 2).await,
+        ["CA", "AA"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,21 +306,44 @@ async fn sigterm_drains_and_leaves_nothing_half_done() {
     let began = std::time::Instant::now();
     let status = hub.hub.terminate().await;
     assert_eq!(status.code(), Some(0));
-    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        began.elapsed()
+    );
     let mut acknowledged = Vec::new();
     for sender in senders {
         acknowledged.extend(sender.await.unwrap());
     }
-    let kept: std::collections::HashSet<String> = hub.office.texts("SELECT control FROM message").await.into_iter().collect();
-    let lost: Vec<_> = acknowledged.iter().filter(|control| !kept.contains(*control)).collect();
-    assert!(lost.is_empty(), "{} of {} lost", lost.len(), acknowledged.len());
-    assert_eq!(hub.office.number("SELECT count(*) FROM run WHERE ended_at IS NULL").await, 0);
+    let kept: std::collections::HashSet<String> = hub
+        .office
+        .texts("SELECT control FROM message")
+        .await
+        .into_iter()
+        .collect();
+    let lost: Vec<_> = acknowledged
+        .iter()
+        .filter(|control| !kept.contains(*control))
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "{} of {} lost",
+        lost.len(),
+        acknowledged.len()
+    );
+    assert_eq!(
+        hub.office
+            .number("SELECT count(*) FROM run WHERE ended_at IS NULL")
+            .await,
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_hub_on_the_same_folder_is_refused() {
     let hub = TestHub::start(&[], Config::default()).await;
-    let (code, _, complaint) = renkei(&["run", "--config", "renkei.toml"], hub.folders.root.path()).await;
+    let (code, _, complaint) =
+        renkei(&["run", "--config", "renkei.toml"], hub.folders.root.path()).await;
     assert_eq!(code, 64, "{complaint}");
     assert!(complaint.contains(Code::CFG_LOCKED.as_str()), "{complaint}");
 }

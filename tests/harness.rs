@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use renkei_sim::hospital::{Ack, Built, Event, ExtendedStorage, MllpClient, Person, Place, Storage};
 use renkei::store::operator::MessageDetail;
+use renkei_sim::hospital::{
+    Ack, Built, Event, ExtendedStorage, MllpClient, Person, Place, Storage,
+};
 
 use crate::hub::{Config, Folders, Hub};
 use crate::office::Office;
-use crate::people::message;
 use crate::peers::District;
+use crate::people::message;
 
 /// How long anything may take before it counts as not coming.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -86,7 +88,12 @@ impl TestHub {
         until("the storages were walked", async || {
             let log = self.hub.log_text();
             let first = log.matches("the first walk of a storage is over").count();
-            first >= 2 || self.office.number("SELECT count(*) FROM note WHERE key LIKE 'r:%'").await >= 2
+            first >= 2
+                || self
+                    .office
+                    .number("SELECT count(*) FROM note WHERE key LIKE 'r:%'")
+                    .await
+                    >= 2
         })
         .await;
     }
@@ -116,7 +123,11 @@ impl TestHub {
         let control_id = self.control_id();
         let built = message(event, &control_id);
         let ack = self.send_bytes(&built.bytes).await;
-        assert_eq!((ack.code.as_str(), &ack.control_id), ("AA", &control_id), "{ack:?}");
+        assert_eq!(
+            (ack.code.as_str(), &ack.control_id),
+            ("AA", &control_id),
+            "{ack:?}"
+        );
         built
     }
 
@@ -140,12 +151,20 @@ impl TestHub {
     /// Writes an event where the hospital keeps it.
     pub(crate) fn store(&mut self, event: &Event) {
         let control_id = self.control_id();
-        put(&self.folders.path("standard"), &self.folders.path("extended"), event, &control_id);
+        put(
+            &self.folders.path("standard"),
+            &self.folders.path("extended"),
+            event,
+            &control_id,
+        );
     }
 
     /// Waits until nothing is left to do.
     pub(crate) async fn idle(&self) {
-        until("nothing is left to do", async || self.office.is_idle().await).await;
+        until("nothing is left to do", async || {
+            self.office.is_idle().await
+        })
+        .await;
     }
 }
 
@@ -160,10 +179,14 @@ pub(crate) fn put(standard: &Path, extended: &Path, event: &Event, control_id: &
     let built = message(event, control_id);
     match built.place {
         Place::Standardized(_) => {
-            Storage::new(standard.to_owned()).put(event, &built).unwrap();
+            Storage::new(standard.to_owned())
+                .put(event, &built)
+                .unwrap();
         }
         Place::Extended => {
-            ExtendedStorage::new(extended.to_owned()).put_vitals(event, &built).unwrap();
+            ExtendedStorage::new(extended.to_owned())
+                .put_vitals(event, &built)
+                .unwrap();
         }
         Place::Nowhere => panic!("a hospital does not keep this"),
     }

@@ -202,7 +202,10 @@ impl Hub {
         })
         .await;
         hub.start = began.elapsed();
-        until("the hub runs", async || hub.log_text().contains("hub running")).await;
+        until("the hub runs", async || {
+            hub.log_text().contains("hub running")
+        })
+        .await;
         for line in hub.log_text().lines() {
             let field = |name: &str| {
                 let rest = line.split_once(&format!(" {name}="))?.1;

@@ -16,8 +16,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, Row, SqliteConnection};
 use tokio::sync::Mutex;
 
-use crate::people::{HOSPITAL, kana, sex};
 use crate::peers::{SINKS, peer_ref};
+use crate::people::{HOSPITAL, kana, sex};
 
 /// An operator's desk.
 pub(crate) struct Office {
@@ -62,7 +62,10 @@ impl Office {
     /// As if the memory of what was read from storages were lost.
     pub(crate) async fn forget_walks(&self) {
         let mut look = self.look.lock().await;
-        sqlx::query("DELETE FROM note").execute(&mut *look).await.unwrap();
+        sqlx::query("DELETE FROM note")
+            .execute(&mut *look)
+            .await
+            .unwrap();
     }
 
     /// Enrols people at the hospital.
@@ -85,7 +88,10 @@ impl Office {
                 row
             })
             .collect();
-        let done = self.ledger.import_consents(&rows, &by(), Import::default()).await;
+        let done = self
+            .ledger
+            .import_consents(&rows, &by(), Import::default())
+            .await;
         for row in done.unwrap() {
             assert_ne!(row.outcome, RowOutcome::Refused, "{row:?}");
         }
@@ -97,7 +103,10 @@ impl Office {
         for person in people {
             rows.extend(SINKS.map(|sink| channel_row(sink, person)));
         }
-        let done = self.ledger.import_channels(&rows, &by(), Import::default()).await;
+        let done = self
+            .ledger
+            .import_channels(&rows, &by(), Import::default())
+            .await;
         for row in done.unwrap() {
             assert_ne!(row.outcome, RowOutcome::Refused, "{row:?}");
         }
@@ -118,7 +127,10 @@ impl Office {
             limit: u32::MAX,
             ..DeliveryFilter::default()
         };
-        let released = self.ledger.release(&Selection::Matching(which), &by()).await;
+        let released = self
+            .ledger
+            .release(&Selection::Matching(which), &by())
+            .await;
         released.unwrap()
     }
 
@@ -128,7 +140,10 @@ impl Office {
             limit: u32::MAX,
             ..MessageFilter::default()
         };
-        let replayed = self.ledger.replay(&Selection::Matching(all), false, &by()).await;
+        let replayed = self
+            .ledger
+            .replay(&Selection::Matching(all), false, &by())
+            .await;
         replayed.unwrap()
     }
 
@@ -154,7 +169,10 @@ impl Office {
     /// The message with this control id that came last, when it has ended.
     pub(crate) async fn ended(&self, control: &str) -> Option<MessageDetail> {
         let trace = self.ledger.trace(control).await.unwrap();
-        let last = trace.messages.into_iter().max_by_key(|detail| detail.message.id)?;
+        let last = trace
+            .messages
+            .into_iter()
+            .max_by_key(|detail| detail.message.id)?;
         (last.message.state != MessageState::Received).then_some(last)
     }
 

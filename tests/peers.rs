@@ -213,7 +213,9 @@ impl Post {
         // A ward's document has its words in a file of its own.
         let first = |names: &[&str]| {
             let places = [request, &request["content"]];
-            let all = places.iter().flat_map(|place| names.iter().map(|name| &place[*name]));
+            let all = places
+                .iter()
+                .flat_map(|place| names.iter().map(|name| &place[*name]));
             all.filter_map(text).next().unwrap_or_default()
         };
         let before = ["reply_to", "replaces"];

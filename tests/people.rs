@@ -16,11 +16,7 @@ pub(crate) fn ago(minutes: i64) -> DateTime {
         .unwrap();
     let tokyo = TimeZone::get("Asia/Tokyo").unwrap();
     let at = at.to_zoned(tokyo).datetime();
-    at.with()
-        .second(0)
-        .subsec_nanosecond(0)
-        .build()
-        .unwrap()
+    at.with().second(0).subsec_nanosecond(0).build().unwrap()
 }
 
 /// Kana as a peer's patient header shows it.

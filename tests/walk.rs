@@ -26,7 +26,11 @@ async fn say(hub: &mut TestHub, way: Way, event: &Event) {
 }
 
 /// Waits until each peer has this many posts about a person, and gives the last of each.
-async fn last_posts(hub: &TestHub, person: &Person, count: usize) -> Vec<(&'static str, Vec<Post>)> {
+async fn last_posts(
+    hub: &TestHub,
+    person: &Person,
+    count: usize,
+) -> Vec<(&'static str, Vec<Post>)> {
     let mut all = Vec::new();
     for sink in SINKS {
         let doors = &hub.district.sim(sink).doors;
@@ -67,16 +71,30 @@ async fn a_stay(way: Way) {
     for (sink, posts) in last_posts(&hub, &person, 1).await {
         let first = posts.last().unwrap();
         assert!(first.headline.starts_with("【入院】"), "{sink}: {first:?}");
-        assert!(first.before.is_none() && has(first, "架空総合病院"), "{sink}: {first:?}");
+        assert!(
+            first.before.is_none() && has(first, "架空総合病院"),
+            "{sink}: {first:?}"
+        );
     }
 
     let prescription = Prescription {
         at_discharge: true,
         ordered: ago(60),
-        drugs: vec![Drug::tablet(1, "103835401", "ムコダイン錠２５０ｍｇ", 14, ago(60).date())],
+        drugs: vec![Drug::tablet(
+            1,
+            "103835401",
+            "ムコダイン錠２５０ｍｇ",
+            14,
+            ago(60).date(),
+        )],
     };
     let discharge = told.discharge(10, "06");
-    say(&mut hub, way, &told.step(60, What::Prescribe(prescription)).order(77)).await;
+    say(
+        &mut hub,
+        way,
+        &told.step(60, What::Prescribe(prescription)).order(77),
+    )
+    .await;
     say(&mut hub, way, &discharge).await;
     // Documents have no message: a hospital only files them.
     let story = Scenario::discharge_story(&Site::demo(), &person, ago(300).date(), 1);
@@ -85,9 +103,18 @@ async fn a_stay(way: Way) {
     hub.store(&summary);
     for (sink, posts) in last_posts(&hub, &person, 2).await {
         let second = posts.last().unwrap();
-        assert!(second.headline.starts_with("【退院】"), "{sink}: {second:?}");
-        assert!(has(second, "ムコダイン") || has(second, "1剤"), "{sink}: {second:?}");
-        assert!(second.files >= 2, "{sink}: the sheet and the summary: {second:?}");
+        assert!(
+            second.headline.starts_with("【退院】"),
+            "{sink}: {second:?}"
+        );
+        assert!(
+            has(second, "ムコダイン") || has(second, "1剤"),
+            "{sink}: {second:?}"
+        );
+        assert!(
+            second.files >= 2,
+            "{sink}: the sheet and the summary: {second:?}"
+        );
     }
     hub.idle().await;
 
@@ -100,17 +127,25 @@ async fn a_stay(way: Way) {
         names_the_first(sink, &posts, "corrected");
     }
 
-    say(&mut hub, way, &told.step(5, What::CancelDischarge).order(200)).await;
+    say(
+        &mut hub,
+        way,
+        &told.step(5, What::CancelDischarge).order(200),
+    )
+    .await;
     for sink in SINKS {
         let doors = &hub.district.sim(sink).doors;
-        until(&format!("{sink} has taken the discharge back"), async || {
-            let all = doors.told().await;
-            let taken_back = match sink {
-                "ward" => all.iter().filter(|post| post.withdrawn).count() >= 2,
-                _ => all.iter().any(|post| has(post, "【取消】")),
-            };
-            taken_back
-        })
+        until(
+            &format!("{sink} has taken the discharge back"),
+            async || {
+                let all = doors.told().await;
+                let taken_back = match sink {
+                    "ward" => all.iter().filter(|post| post.withdrawn).count() >= 2,
+                    _ => all.iter().any(|post| has(post, "【取消】")),
+                };
+                taken_back
+            },
+        )
         .await;
         if sink != "ward" {
             names_the_first(sink, &told_posts(&hub, sink, &person).await, "cancelled");
@@ -118,7 +153,10 @@ async fn a_stay(way: Way) {
     }
     hub.idle().await;
     assert!(hub.office.codes(DeliveryState::Held).await.is_empty());
-    let failed = hub.office.number("SELECT count(*) FROM outcome WHERE state <> 'processed'").await;
+    let failed = hub
+        .office
+        .number("SELECT count(*) FROM outcome WHERE state <> 'processed'")
+        .await;
     assert_eq!(failed, 0);
 }
 
@@ -128,12 +166,18 @@ async fn told_posts(hub: &TestHub, sink: &str, person: &Person) -> Vec<Post> {
 
 /// The last post answers the first one about the discharge, in the peer's own way.
 fn names_the_first(sink: &str, posts: &[Post], change: &str) {
-    let discharge = posts.iter().find(|post| post.headline.starts_with("【退院】")).unwrap();
+    let discharge = posts
+        .iter()
+        .find(|post| post.headline.starts_with("【退院】"))
+        .unwrap();
     let last = posts.last().unwrap();
     match sink {
         "mcs" => {
             assert_eq!(last.before.as_ref(), Some(&discharge.id), "{last:?}");
-            assert!(discharge.corrections.iter().any(|kind| kind == change), "{discharge:?}");
+            assert!(
+                discharge.corrections.iter().any(|kind| kind == change),
+                "{discharge:?}"
+            );
         }
         "vital_link" => {
             assert_eq!(last.change.as_deref(), Some(change), "{last:?}");
@@ -162,7 +206,11 @@ async fn both_ways_together_tell_it_once() {
     let person = Person::synthetic(5);
     let mut hub = TestHub::start(std::slice::from_ref(&person), Config::default()).await;
     let mut told = Told::admitted(&person, 300);
-    let events = [register(&person, 301), told.admit(), told.discharge(10, "01")];
+    let events = [
+        register(&person, 301),
+        told.admit(),
+        told.discharge(10, "01"),
+    ];
     for event in &events {
         hub.process(event).await;
     }
@@ -210,7 +258,12 @@ async fn the_flags_of_a_storage_correct_and_cancel() {
     }
     hub.idle().await;
     let all = hub.district.ward.doors.told().await;
-    assert!(all.iter().filter(|post| !post.text.is_empty()).all(|post| post.withdrawn), "{all:#?}");
+    assert!(
+        all.iter()
+            .filter(|post| !post.text.is_empty())
+            .all(|post| post.withdrawn),
+        "{all:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,13 +274,22 @@ async fn the_same_bytes_are_acknowledged_again_and_change_nothing() {
     let first = hub.send(&told.admit()).await;
     hub.ended(&first.control_id).await;
     hub.idle().await;
-    let (messages, effects) = (hub.office.number("SELECT count(*) FROM message").await, hub.district.effects().await);
+    let (messages, effects) = (
+        hub.office.number("SELECT count(*) FROM message").await,
+        hub.district.effects().await,
+    );
     for _ in 0..3 {
         let ack = hub.send_bytes(&first.bytes).await;
-        assert_eq!((ack.code.as_str(), ack.control_id.as_str()), ("AA", first.control_id.as_str()));
+        assert_eq!(
+            (ack.code.as_str(), ack.control_id.as_str()),
+            ("AA", first.control_id.as_str())
+        );
     }
     hub.idle().await;
-    assert_eq!(hub.office.number("SELECT count(*) FROM message").await, messages);
+    assert_eq!(
+        hub.office.number("SELECT count(*) FROM message").await,
+        messages
+    );
     assert_eq!(hub.district.effects().await, effects);
 
     // The same control id with other bytes is another message, and says so.
@@ -239,7 +301,13 @@ async fn the_same_bytes_are_acknowledged_again_and_change_nothing() {
     })
     .await;
     let detail = hub.ended(&first.control_id).await;
-    assert!(detail.findings.iter().any(|finding| finding.code == Code::REC_CONTROL_ID_REUSED), "{detail:?}");
+    assert!(
+        detail
+            .findings
+            .iter()
+            .any(|finding| finding.code == Code::REC_CONTROL_ID_REUSED),
+        "{detail:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,13 +319,29 @@ async fn a_cancel_before_its_order_holds_the_late_order_off() {
     let order = Prescription {
         at_discharge: false,
         ordered: ago(60),
-        drugs: vec![Drug::tablet(1, "103835401", "ムコダイン錠２５０ｍｇ", 7, ago(60).date())],
+        drugs: vec![Drug::tablet(
+            1,
+            "103835401",
+            "ムコダイン錠２５０ｍｇ",
+            7,
+            ago(60).date(),
+        )],
     };
-    let cancel = told.step(50, What::CancelPrescription(order.clone())).order(9);
+    let cancel = told
+        .step(50, What::CancelPrescription(order.clone()))
+        .order(9);
     let detail = hub.process(&cancel).await;
     assert_eq!(detail.message.state, MessageState::Processed);
-    assert!(detail.findings.iter().any(|finding| finding.code == Code::REC_CANCEL_FIRST), "{detail:?}");
-    let detail = hub.process(&told.step(60, What::Prescribe(order)).order(9)).await;
+    assert!(
+        detail
+            .findings
+            .iter()
+            .any(|finding| finding.code == Code::REC_CANCEL_FIRST),
+        "{detail:?}"
+    );
+    let detail = hub
+        .process(&told.step(60, What::Prescribe(order)).order(9))
+        .await;
     assert_eq!(detail.message.state, MessageState::Processed);
     let alive = "SELECT count(*) FROM resource WHERE kind = 'MedicationRequest' AND withdrawn = 0";
     assert_eq!(hub.office.number(alive).await, 0);
@@ -274,9 +358,23 @@ async fn a_late_message_is_kept_beside_what_is_newer() {
     person.phone = "03-0000-7777".to_owned();
     let detail = hub.process(&register(&person, 500)).await;
     assert_eq!(detail.message.state, MessageState::Processed);
-    assert_eq!(hub.office.number("SELECT count(*) FROM version").await, versions);
-    assert!(detail.findings.iter().any(|finding| finding.code == Code::REC_LATE), "{detail:?}");
-    assert!(hub.office.number("SELECT count(*) FROM sighting WHERE late = 1").await >= 1);
+    assert_eq!(
+        hub.office.number("SELECT count(*) FROM version").await,
+        versions
+    );
+    assert!(
+        detail
+            .findings
+            .iter()
+            .any(|finding| finding.code == Code::REC_LATE),
+        "{detail:?}"
+    );
+    assert!(
+        hub.office
+            .number("SELECT count(*) FROM sighting WHERE late = 1")
+            .await
+            >= 1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -295,7 +393,10 @@ async fn two_messages_in_one_file_or_frame_are_two() {
     )
     .unwrap();
     until("both people are admitted", async || {
-        hub.office.number("SELECT count(*) FROM resource WHERE kind = 'Encounter'").await == 2
+        hub.office
+            .number("SELECT count(*) FROM resource WHERE kind = 'Encounter'")
+            .await
+            == 2
     })
     .await;
     hub.idle().await;
@@ -331,7 +432,8 @@ async fn the_storage_walked_again_and_a_replay_tell_nobody() {
     assert_eq!(effects, 36);
 
     // Memory lost: every file is read and recognised.
-    hub.restart_after(async |hub| hub.office.forget_walks().await).await;
+    hub.restart_after(async |hub| hub.office.forget_walks().await)
+        .await;
     hub.walked().await;
     hub.idle().await;
     assert_eq!(hub.office.number("SELECT count(*) FROM message").await, 18);

@@ -1,5 +1,10 @@
 //! Finding and running the cases.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read their cases from fixtures/"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

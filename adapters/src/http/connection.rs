@@ -97,6 +97,11 @@ impl Connection {
         problems
     }
 
+    /// Whether the peer is on this machine: a simulator.
+    pub fn stays_on_this_machine(&self) -> bool {
+        reqwest::Url::parse(&self.endpoint).is_ok_and(|url| is_this_machine(&url))
+    }
+
     pub(crate) fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
     }

@@ -87,6 +87,15 @@ impl Config {
         problems
     }
 
+    /// Whether peer and events stay on this machine: a simulator.
+    pub fn stays_on_this_machine(&self) -> bool {
+        self.connection.stays_on_this_machine()
+            && self
+                .webhook
+                .as_ref()
+                .is_none_or(|webhook| webhook.listen.ip().is_loopback())
+    }
+
     pub(super) fn poll(&self) -> Option<Duration> {
         (self.poll_secs > 0).then(|| Duration::from_secs(self.poll_secs))
     }

@@ -87,7 +87,9 @@ impl Sink for Gateway {
             .dialect
             .path(&[Step::Word("patient-groups"), Step::Id(id)]);
         let group: Group = self.get(path).await.map_err(CallError::into_send_error)?;
-        group.view().map_err(CallError::into_send_error)
+        group
+            .view(&self.config.user_ref)
+            .map_err(CallError::into_send_error)
     }
 
     async fn channels(&self) -> Result<Vec<ChannelView>, SendError> {
@@ -96,7 +98,10 @@ impl Sink for Gateway {
             .list(&path, "")
             .await
             .map_err(CallError::into_send_error)?;
-        let views: Result<Vec<_>, _> = groups.into_iter().map(Group::view).collect();
+        let views: Result<Vec<_>, _> = groups
+            .into_iter()
+            .map(|group| group.view(&self.config.user_ref))
+            .collect();
         views.map_err(CallError::into_send_error)
     }
 
@@ -181,7 +186,8 @@ struct GroupMember {
 }
 
 impl Group {
-    fn view(self) -> Result<ChannelView, CallError> {
+    /// What the hub is told; `own` is our system account, which is no reader.
+    fn view(self, own: &str) -> Result<ChannelView, CallError> {
         let unknown = || CallError::Protocol("a group of an unknown kind".into());
         Ok(ChannelView {
             peer_ref: PeerRef::new(&self.group_id),
@@ -189,7 +195,13 @@ impl Group {
             // Whatever is not known to be in use is not written to.
             archived: self.status != "active",
             header: self.patient,
-            members: Some(self.members.into_iter().map(GroupMember::member).collect()),
+            members: Some(
+                self.members
+                    .into_iter()
+                    .filter(|member| member.user_ref != own)
+                    .map(GroupMember::member)
+                    .collect(),
+            ),
             host_facility: self.host_facility_id,
         })
     }

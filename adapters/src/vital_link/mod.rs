@@ -75,7 +75,7 @@ impl Sink for VitalLink {
             .get(http::path("/v1", &steps))
             .await
             .map_err(CallError::into_send_error)?;
-        let room = http::read::<Room>(&body).and_then(Room::view);
+        let room = http::read::<Room>(&body).and_then(|room| room.view(&self.config.user_ref));
         room.map_err(CallError::into_send_error)
     }
 
@@ -133,7 +133,7 @@ impl VitalLink {
             let body = self.get(format!("/v1/rooms?limit=100{cursor}")).await?;
             let page: Page = http::read(&body)?;
             for room in page.items {
-                views.push(room.view()?);
+                views.push(room.view(&self.config.user_ref)?);
             }
             match page.next_cursor {
                 None => return Ok(views),
@@ -170,9 +170,14 @@ struct RoomMember {
 }
 
 impl Room {
-    fn view(self) -> Result<ChannelView, CallError> {
+    /// What the hub is told; `own` is our system account, which is no reader.
+    fn view(self, own: &str) -> Result<ChannelView, CallError> {
         let unknown = || CallError::Protocol("a room of an unknown kind".into());
-        let members = self.members.into_iter().map(|member| Member {
+        let readers = self
+            .members
+            .into_iter()
+            .filter(|member| member.user_ref != own);
+        let members = readers.map(|member| Member {
             user_ref: member.user_ref,
             facility: member.facility_id,
             professions: vec![Profession::of(&member.profession)],

@@ -68,6 +68,14 @@ impl Config {
             Self::Rest(rest) => rest.check(),
         }
     }
+
+    /// Whether what is handed over stays on this machine: a folder, or a simulator.
+    pub fn stays_on_this_machine(&self) -> bool {
+        match self {
+            Self::FileDrop(_) => true,
+            Self::Rest(rest) => rest.stays_on_this_machine(),
+        }
+    }
 }
 
 impl FileDrop {

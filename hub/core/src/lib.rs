@@ -25,7 +25,7 @@ pub mod source;
 pub use channel::{Channel, ChannelKind, ChannelStatus, ChannelView, Member, PatientHeader};
 pub use clock::{Clock, SystemClock};
 pub use code::Code;
-pub use delivery::{Attachment, Change, Delivery, Payload, Post, SendOutcome};
+pub use delivery::{Attachment, AttachmentRef, Change, Delivery, Payload, Post, SendOutcome};
 pub use draft::{
     Authority, Carry, CompleteScope, Draft, DraftResource, Facts, ResourceKey, ResourceType,
     StayEvent, StayHint, Strength, Subject, Withdrawal,

@@ -26,6 +26,11 @@ impl std::fmt::Display for MapperId {
 pub trait Mapper: Send + Sync + 'static {
     /// Name, version and configuration hash.
     fn id(&self) -> MapperId;
+    /// The id that goes with a message's draft, for mappers that choose among others.
+    fn id_for(&self, message: &Message) -> MapperId {
+        let _any = message;
+        self.id()
+    }
     /// Reads one message.
     ///
     /// # Errors

@@ -24,8 +24,8 @@ pub trait Inbox: Send + Sync + 'static {
     /// The intake gate: whether messages about this patient may be kept at this source. A reader of
     /// storages asks before it opens a file, so that nothing of others is read or remembered.
     fn admits(&self, source: &SourceName, facility: &FacilityId, subject: &LocalId) -> bool;
-    /// A number that grows whenever the set of admitted patients changes, so that a reader knows when
-    /// to look again at what it passed over.
+    /// A number that changes whenever the set of admitted patients changes, so that a reader knows when
+    /// to look again at what it passed over. The same set has the same number after a restart.
     fn admission_epoch(&self) -> u64;
     /// Commits the message. [`Receipt::Duplicate`] and [`Receipt::NotEnrolled`] are success: the peer is
     /// acknowledged.

@@ -29,8 +29,11 @@ fn is_english(text: &str) -> bool {
     letters >= 10 && letters * 2 > text.chars().count()
 }
 
+/// Whether a part is written in its language.
+type IsSaid = fn(&str) -> bool;
+
 /// The parts of a page in the order they are read.
-const PARTS: [(&str, fn(&str) -> bool); 6] = [
+const PARTS: [(&str, IsSaid); 6] = [
     ("## 意味", is_japanese),
     ("## よくある原因", is_japanese),
     ("## すること", is_japanese),

@@ -1,9 +1,11 @@
 //! renkei (連携): the hub between the systems of home care. Read `pipeline` first: it is the walk of a
 //! message in one page.
 
+pub mod bench;
 pub mod cli;
 pub mod compose;
 pub mod config;
+pub mod demo;
 pub mod engine;
 pub mod hub;
 pub mod identify;

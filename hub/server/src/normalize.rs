@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 use renkei_core::{Code, Draft, FacilityId, MapError, Mapper, MapperId, Message};
-use renkei_mappings::{Options, ProblemList};
+use renkei_mappings::{LocalIdForm, Options, ProblemList};
 
 use crate::config::file::{Source, SourceAdapter};
 
@@ -12,6 +12,7 @@ use crate::config::file::{Source, SourceAdapter};
 pub struct ByFacility {
     /// For HL7 v2 messages.
     messages: &'static str,
+    local_id: Option<LocalIdForm>,
     problem_list: ProblemList,
     code_systems: std::collections::BTreeMap<String, String>,
     document_kinds: std::collections::BTreeMap<String, String>,
@@ -21,12 +22,19 @@ pub struct ByFacility {
 impl ByFacility {
     /// The mapping of a configured source.
     pub fn of(source: &Source) -> Self {
-        let messages = match &source.adapter {
-            SourceAdapter::Ssmix2(_) => "ssmix2",
-            SourceAdapter::Mllp(_) | SourceAdapter::Folder(_) => "hl7v2",
+        // The gate and the mapping must spell a patient number alike.
+        let (messages, spelling) = match &source.adapter {
+            SourceAdapter::Ssmix2(config) => ("ssmix2", &config.local_id),
+            SourceAdapter::Mllp(config) => ("hl7v2", &config.local_id),
+            SourceAdapter::Folder(config) => ("hl7v2", &config.local_id),
         };
+        let local_id = spelling.pad_to.map(|width| LocalIdForm {
+            width: usize::from(width),
+            padding: '0',
+        });
         Self {
             messages,
+            local_id,
             problem_list: source.problem_list,
             code_systems: source.code_systems.clone(),
             document_kinds: source.document_kinds.clone(),
@@ -43,6 +51,7 @@ impl ByFacility {
     pub fn named(messages: &'static str) -> Self {
         Self {
             messages,
+            local_id: None,
             problem_list: ProblemList::default(),
             code_systems: Default::default(),
             document_kinds: Default::default(),
@@ -66,6 +75,7 @@ impl ByFacility {
             return Ok(mapper);
         }
         let mut options = Options::new(message.facility.clone());
+        options.local_id = self.local_id;
         options.problem_list = self.problem_list;
         options.code_systems.clone_from(&self.code_systems);
         options.document_kinds.clone_from(&self.document_kinds);

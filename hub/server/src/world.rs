@@ -261,7 +261,7 @@ pub struct World {
     pub stays: HashMap<RecordId, Vec<String>>,
     /// Logical ids per (record, scope).
     pub scopes: HashMap<(RecordId, String), Vec<String>>,
-    /// Notices of the batch's records that are open or were told in the last 30 days.
+    /// Notices of the batch's records.
     pub notices: HashMap<NoticeId, Notice>,
     /// Channels per person (settling only).
     pub channels: HashMap<PersonId, Vec<Channel>>,
@@ -554,6 +554,12 @@ impl Keys {
                 .filter(|key| !key.is_unresolved_stay())
                 .map(|key| key.logical_id()),
         );
+        let stored = draft
+            .resources
+            .iter()
+            .filter(|resource| resource.storage_order != 0);
+        self.scopes
+            .extend(stored.filter_map(|resource| Some((local.clone(), resource.scope.clone()?))));
         self.scopes.extend(
             draft
                 .complete_scopes

@@ -23,7 +23,7 @@ mod name;
 mod orders;
 mod patient;
 mod problems;
-mod restricted;
+pub mod restricted;
 mod results;
 mod tables;
 mod vitals;

@@ -9,10 +9,14 @@ use renkei_fhir::jp_core::system;
 /// Dementia and delirium (F00 to F09) are what home care is about and stay open. Abuse has no class of its own
 /// and is guarded like a psychiatric disease.
 pub(super) fn of_disease(coding: &Coding<'_>) -> Option<ItemClass> {
-    if coding.system != system::ICD10 {
+    of_code(&coding.system, &coding.code)
+}
+
+/// The same for a coding read back from stored FHIR.
+pub fn of_code(coding_system: &str, code: &str) -> Option<ItemClass> {
+    if coding_system != system::ICD10 {
         return None;
     }
-    let code = coding.code.as_ref();
     let (chapter, number) = (code.get(..1)?, code.get(1..3)?.parse::<u8>().ok()?);
     match (chapter, number) {
         ("F", 10..) | ("T", 74) | ("X", 60..=84) | ("Y", 6 | 7) => Some(ItemClass::Psychiatric),
@@ -21,9 +25,51 @@ pub(super) fn of_disease(coding: &Coding<'_>) -> Option<ItemClass> {
     }
 }
 
+/// The restricted class of a disease that came without an ICD-10 code, by words of its name. Words can
+/// only add caution, never take it away.
+pub fn of_name(name: &str) -> Option<ItemClass> {
+    const PSYCHIATRIC: [&str; 10] = [
+        "統合失調",
+        "双極性",
+        "うつ病",
+        "抑うつ",
+        "自殺",
+        "自傷",
+        "依存症",
+        "不安障害",
+        "虐待",
+        "人格障害",
+    ];
+    const INFECTION: [&str; 7] = [
+        "HIV",
+        "ＨＩＶ",
+        "免疫不全ウイルス",
+        "エイズ",
+        "梅毒",
+        "淋菌",
+        "性感染",
+    ];
+    if PSYCHIATRIC.iter().any(|word| name.contains(word)) {
+        Some(ItemClass::Psychiatric)
+    } else if INFECTION.iter().any(|word| name.contains(word)) {
+        Some(ItemClass::Infection)
+    } else {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_only_add_caution() {
+        assert_eq!(of_name("統合失調症"), Some(ItemClass::Psychiatric));
+        assert_eq!(of_name("陳旧性梅毒"), Some(ItemClass::Infection));
+        for open in ["アルツハイマー型認知症", "肺炎", ""] {
+            assert_eq!(of_name(open), None, "{open}");
+        }
+    }
 
     #[test]
     fn codes_are_judged_by_their_category() {

@@ -1,3 +1,8 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read their cases from fixtures/"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,9 @@
 //! The command line. Data goes to stdout, everything else to stderr; lists print a table, or JSON with
 //! `--json`. Exit 0 done, 64 bad usage or configuration, 65 bad input data, 70 own fault.
 
+pub mod bench;
 pub mod check;
+pub mod demo;
 pub mod map;
 pub mod run;
 pub mod sim;
@@ -58,6 +60,10 @@ enum Command {
     Map(map::Map),
     /// A simulated other end on loopback.
     Sim(sim::Sim),
+    /// The story of one discharge on this machine: hospital, hub, MCS, Vital Link, ward system.
+    Demo(demo::Demo),
+    /// Measures the hub against its limit in the same run.
+    Bench(bench::Bench),
 }
 
 /// Where the configuration is.
@@ -110,6 +116,8 @@ async fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Schema => check::schema(),
         Command::Map(map) => map.run(),
         Command::Sim(sim) => sim.run().await,
+        Command::Demo(demo) => demo.run().await,
+        Command::Bench(bench) => bench.run().await,
     }
 }
 

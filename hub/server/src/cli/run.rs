@@ -1,8 +1,5 @@
 //! `renkei run`.
 
-use std::sync::Arc;
-
-use renkei_core::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -29,7 +26,8 @@ impl Run {
             Ok(checked) => checked,
             Err(problems) => return Ok(report(&problems)),
         };
-        let hub = match Hub::build(checked, Arc::new(SystemClock)).await {
+        let clock = checked.clock();
+        let hub = match Hub::build(checked, clock).await {
             Ok(hub) => hub,
             Err(HubError::Store(StoreError::Unusable { code })) => {
                 complain(&format!("{code}: {}", code.title()));

@@ -13,6 +13,7 @@ use renkei_fhir::view::{
     AllergyView, ConditionView, DocumentReferenceView, EncounterView, MedicationRequestView,
     ObservationView,
 };
+use renkei_mappings::hl7v2::restricted;
 
 use crate::world::{Notice, Record, Stored, World};
 
@@ -217,7 +218,7 @@ impl<'a> Chart<'a> {
         }
     }
 
-    /// Suspected, ended and withdrawn diagnoses never; the main one first.
+    /// Suspected, ended, withdrawn and restricted diagnoses never; the main one first.
     fn problems(&self, told: &mut Vec<String>) -> Vec<Problem> {
         let mut found: Vec<(Problem, String, &Stored)> = Vec::new();
         for stored in self
@@ -239,6 +240,14 @@ impl<'a> Chart<'a> {
                 || name.is_empty()
                 || found.iter().any(|(other, ..)| other.name == name)
             {
+                continue;
+            }
+            let coded = view
+                .code
+                .coding
+                .iter()
+                .find_map(|coding| restricted::of_code(&coding.system, &coding.code));
+            if coded.or_else(|| restricted::of_name(name)).is_some() {
                 continue;
             }
             let recorded = view.recorded_date.as_str().to_owned();

@@ -10,10 +10,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use renkei_adapters::ward;
 use renkei_core::notice::Speaker;
-use renkei_core::{Code, FacilityId, Mapper, SinkName, SourceName};
+use renkei_core::{Clock, Code, FacilityId, Mapper, SinkName, SourceName, SystemClock};
 use renkei_mappings::post::font::Font;
 
 use super::file::{Admit, Env, File, Peer, PeerAdapter, Source, SourceAdapter};
+use super::rehearsal::{self, FileClock};
 use super::setup::{FacilitySetup, Settle, Setup, SinkMode, SinkSetup};
 use crate::normalize::ByFacility;
 use crate::outbox::Backoff;
@@ -53,6 +54,8 @@ pub struct Checked {
     pub font: Option<Arc<Font>>,
     /// Waits between attempts.
     pub backoff: Backoff,
+    /// The file of the rehearsal clock.
+    rehearsal_clock: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Checked {
@@ -105,6 +108,18 @@ impl Checked {
         for (name, peer) in &peers {
             check_peer(name, peer, &mut problems);
         }
+        if file.hub.rehearsal_clock.is_some() {
+            problems.extend(
+                rehearsal::reaches_out(&sources, &peers)
+                    .into_iter()
+                    .map(|place| {
+                        problem(
+                            place,
+                            "`hub.rehearsal_clock` is set: everything must stay on this machine",
+                        )
+                    }),
+            );
+        }
         let (Some(relevance), true) = (relevance, problems.is_empty()) else {
             return Err(problems);
         };
@@ -134,7 +149,16 @@ impl Checked {
             peers,
             font,
             backoff,
+            rehearsal_clock: file.hub.rehearsal_clock.map(|path| base.join(path)),
         })
+    }
+
+    /// The time this hub goes by: the machine's, or that of a rehearsal.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        match &self.rehearsal_clock {
+            Some(path) => Arc::new(FileClock::new(path.clone())),
+            None => Arc::new(SystemClock),
+        }
     }
 
     /// One mapper per source; peers are read by the mapping `peer`.
@@ -207,13 +231,17 @@ fn relevance(file: &File, base: &Path, problems: &mut Vec<Problem>) -> Option<Re
     Some(table)
 }
 
+/// A Japanese font in one of the usual places.
+pub fn usual_font() -> Option<PathBuf> {
+    FONTS.iter().map(PathBuf::from).find(|path| path.exists())
+}
+
 fn font(file: &File, base: &Path, problems: &mut Vec<Problem>) -> Option<Arc<Font>> {
     if !file.documents.sheet {
         return None;
     }
     let named = file.documents.font.as_ref().map(|path| base.join(path));
-    let Some(path) = named.or_else(|| FONTS.iter().map(PathBuf::from).find(|path| path.exists()))
-    else {
+    let Some(path) = named.or_else(usual_font) else {
         problems.push(Problem {
             code: Code::CFG_NO_FONT,
             place: "documents.font".to_owned(),

@@ -52,6 +52,11 @@ pub struct Hub {
     /// Waits between attempts at one delivery.
     #[serde(default)]
     pub retry: Retry,
+    /// For rehearsals: a file with an offset in seconds that the hub's clock shows beside the machine's
+    /// time, read again at most every 50 ms. Relative to this file. Refused unless every source and
+    /// peer stays on this machine. Default: the machine's time. Example: `"clock"`.
+    #[serde(default)]
+    pub rehearsal_clock: Option<PathBuf>,
 }
 
 /// Which world the hub serves.

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod file;
+pub mod rehearsal;
 pub mod setup;
 
 pub use check::{Checked, Problem};

@@ -36,10 +36,11 @@ impl Gate {
             Ok(enrolled) => enrolled,
             Err(poisoned) => poisoned.into_inner(),
         };
-        if *enrolled != new {
-            *enrolled = new;
-            self.epoch.fetch_add(1, Ordering::Relaxed);
-        }
+        self.epoch.store(
+            new.iter().map(fingerprint).fold(1, u64::wrapping_add),
+            Ordering::Relaxed,
+        );
+        *enrolled = new;
     }
 
     /// Whether messages about this patient may be kept.
@@ -54,7 +55,8 @@ impl Gate {
         enrolled.contains(&(facility.clone(), subject.clone()))
     }
 
-    /// Grows whenever the set changes.
+    /// Changes whenever the set changes, and is the same for the same set after a restart: readers of
+    /// storages remember it.
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
     }
@@ -68,4 +70,15 @@ impl Gate {
     pub fn take_turned_away(&self) -> u64 {
         self.turned_away.swap(0, Ordering::Relaxed)
     }
+}
+
+/// FNV-1a over facility and local id: the sum over a set does not depend on its order.
+fn fingerprint((facility, local_id): &(FacilityId, LocalId)) -> u64 {
+    let parts = [facility.as_str(), "\u{1f}", local_id.expose()];
+    parts
+        .iter()
+        .flat_map(|part| part.bytes())
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
 }

@@ -29,9 +29,41 @@ use crate::store::{Prepared, Store, StoreError, StoredBody, pack};
 use gate::Gate;
 use space::Space;
 
+/// What the inbox needs of the ledger: every [`Store`] has it.
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    /// See [`Store::accept`].
+    async fn accept(&self, group: Vec<Prepared>) -> Result<Vec<Receipt>, StoreError>;
+    /// See [`Store::outcome`].
+    async fn outcome(&self, message: MessageId) -> Result<Option<Processed>, StoreError>;
+    /// See [`Store::recall`].
+    async fn recall(&self, source: &SourceName) -> Result<Vec<Note>, StoreError>;
+    /// See [`Store::remember`].
+    async fn remember(&self, source: &SourceName, notes: Vec<Note>) -> Result<(), StoreError>;
+}
+
+#[async_trait]
+impl<S: Store> Ledger for S {
+    async fn accept(&self, group: Vec<Prepared>) -> Result<Vec<Receipt>, StoreError> {
+        Store::accept(self, group).await
+    }
+
+    async fn outcome(&self, message: MessageId) -> Result<Option<Processed>, StoreError> {
+        Store::outcome(self, message).await
+    }
+
+    async fn recall(&self, source: &SourceName) -> Result<Vec<Note>, StoreError> {
+        Store::recall(self, source).await
+    }
+
+    async fn remember(&self, source: &SourceName, notes: Vec<Note>) -> Result<(), StoreError> {
+        Store::remember(self, source, notes).await
+    }
+}
+
 /// The inbox over a ledger.
 pub struct Writer {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Ledger>,
     blobs: Arc<dyn Blobs>,
     clock: Arc<dyn Clock>,
     gate: Arc<Gate>,
@@ -54,7 +86,7 @@ struct Queued {
 /// What the inbox works with.
 pub struct Parts {
     /// The ledger.
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn Ledger>,
     /// Documents and long messages.
     pub blobs: Arc<dyn Blobs>,
     /// The time.
@@ -150,7 +182,7 @@ fn lane(message: &NewMessage) -> i64 {
 
 /// Takes what is queued and commits it as one group.
 async fn write_groups(
-    store: Arc<dyn Store>,
+    store: Arc<dyn Ledger>,
     mut queued: mpsc::Receiver<Queued>,
     stored: Arc<tokio::sync::Notify>,
     fatal: CancellationToken,

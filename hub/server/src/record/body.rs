@@ -18,6 +18,20 @@ pub fn carried_over(recorded: &str, new: &str, clear: &[String]) -> Option<Strin
     new.text()
 }
 
+/// A message about something within a stay (a plan, a move, a change of doctor) does not reopen a stay
+/// that has ended: the status stays `finished`.
+pub fn kept_finished(recorded: &str, body: String) -> String {
+    let ended =
+        RawObject::parse(recorded).is_some_and(|stay| stay.get("status") == Some("\"finished\""));
+    match RawObject::parse(&body) {
+        Some(mut stay) if ended && stay.get("status") == Some("\"in-progress\"") => {
+            stay.set("status", "\"finished\"".to_owned());
+            stay.text().unwrap_or(body)
+        }
+        _ => body,
+    }
+}
+
 fn drop_path(object: &mut RawObject, path: &str) {
     let Some((first, rest)) = path.split_once('.') else {
         object.remove(path);

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use renkei_core::draft::STAY_TOKEN;
 use renkei_core::{
     Authority, Carry, Code, Draft, DraftResource, Finding, Message, RecordId, ResourceKey,
-    Severity, Strength, Withdrawal,
+    ResourceType, Severity, Strength, Withdrawal,
 };
 use sha2::{Digest, Sha256};
 
@@ -89,6 +89,11 @@ fn write(
         body = body.replace(STAY_TOKEN, stay);
     }
     let current = world.resources.get(&id).cloned();
+    if current.is_none() && is_dropped_meanwhile(world, resource, record) {
+        let finding = Finding::new(Code::REC_LATE, Severity::Info, resource.key.kind.as_str());
+        changes.findings.push(finding);
+        return;
+    }
     if let Some(current) = &current {
         let refusal = if resource.authority < current.authority && !current.withdrawn {
             Some(None)
@@ -117,6 +122,10 @@ fn write(
             && !current.withdrawn
         {
             body = body::carried_over(&current.body, &body, clear).unwrap_or(body);
+            let reopens = clear.iter().any(|path| path == "period.end");
+            if resource.key.kind == ResourceType::Encounter && !reopens {
+                body = body::kept_finished(&current.body, body);
+            }
         }
     }
     put(
@@ -137,6 +146,21 @@ fn write(
         },
         changes,
     );
+}
+
+/// Whether a newer file of the same storage key is already recorded, which no longer names this: an
+/// older file that comes later must not bring it back.
+fn is_dropped_meanwhile(world: &World, resource: &DraftResource, record: Option<RecordId>) -> bool {
+    let (Some(record), Some(scope)) = (record, &resource.scope) else {
+        return false;
+    };
+    let members = world.scopes.get(&(record, scope.clone()));
+    resource.storage_order != 0
+        && members
+            .into_iter()
+            .flatten()
+            .filter_map(|id| world.resources.get(id))
+            .any(|member| member.storage_order > resource.storage_order)
 }
 
 fn withdraw(

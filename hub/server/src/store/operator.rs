@@ -13,22 +13,26 @@ mod walk;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use renkei_core::{ChannelId, ChannelView, DeliveryId, FacilityId, LocalId, MessageId, PersonId, RecordId, SinkName};
+use renkei_core::{
+    ChannelId, ChannelView, DeliveryId, FacilityId, LocalId, MessageId, PersonId, RecordId,
+    SinkName,
+};
 
 use super::StoreError;
 use crate::config::SinkMode;
 
 pub use people::{
-    ChannelFilter, ChannelLine, ChannelRow, ConsentForm, ConsentRow, Decision, PersonFilter, PersonLine, Proposal,
-    Proposed, RecordLine, ReviewLine, RowOutcome, RowResult,
+    ChannelFilter, ChannelLine, ChannelRow, ConsentForm, ConsentRow, Decision, PersonFilter,
+    PersonLine, Proposal, Proposed, RecordLine, ReviewLine, RowOutcome, RowResult,
 };
 pub use report::{
-    AuditCheck, DecisionCount, DeliveryCount, EventDelivery, EventRow, LedgerCounts, NoticeLine, Run, SinkOverride,
-    Status, Trace, VersionLine,
+    AuditCheck, DecisionCount, DeliveryCount, EventDelivery, EventRow, LedgerCounts, NoticeLine,
+    Run, SinkOverride, Status, Trace, VersionLine,
 };
 pub use walk::{
-    AttemptLine, DecisionLine, DeliveryDetail, DeliveryFilter, DeliveryLine, DeskLine, MessageDetail, MessageFilter,
-    MessageLine, Recalled, RecalledAt, Render, SeenLine, Selection, Withdrawing,
+    AttemptLine, DecisionLine, DeliveryDetail, DeliveryFilter, DeliveryLine, DeskLine,
+    MessageDetail, MessageFilter, MessageLine, Recalled, RecalledAt, Render, SeenLine, Selection,
+    Withdrawing,
 };
 
 /// Who changes something, why, and when.
@@ -46,61 +50,116 @@ pub struct By {
 #[async_trait]
 pub trait Operator: Send + Sync + 'static {
     /// Admits patients at the intake gate. Returns how many were new.
-    async fn enrol(&self, patients: &[(FacilityId, LocalId)], by: &By) -> Result<u64, OperateError>;
+    async fn enrol(&self, patients: &[(FacilityId, LocalId)], by: &By)
+    -> Result<u64, OperateError>;
     /// Closes the intake gate for patients; what is recorded stays. Returns how many were enrolled.
-    async fn unenrol(&self, patients: &[(FacilityId, LocalId)], by: &By) -> Result<u64, OperateError>;
+    async fn unenrol(
+        &self,
+        patients: &[(FacilityId, LocalId)],
+        by: &By,
+    ) -> Result<u64, OperateError>;
     /// Takes consent forms: upsert by (record, form, version), a withdrawal is never undone, and a
     /// valid form enrols its patient. A changed or withdrawn form lets unsent deliveries of the last 30
     /// days be judged again; a grant delivers nothing afterwards unless `back_deliver` is set.
-    async fn import_consents(&self, rows: &[ConsentRow], by: &By, how: Import) -> Result<Vec<RowResult>, OperateError>;
+    async fn import_consents(
+        &self,
+        rows: &[ConsentRow],
+        by: &By,
+        how: Import,
+    ) -> Result<Vec<RowResult>, OperateError>;
     /// Takes channels: upsert by (sink, peer's reference, facility, local id).
-    async fn import_channels(&self, rows: &[ChannelRow], by: &By, how: Import) -> Result<Vec<RowResult>, OperateError>;
+    async fn import_channels(
+        &self,
+        rows: &[ChannelRow],
+        by: &By,
+        how: Import,
+    ) -> Result<Vec<RowResult>, OperateError>;
     /// Proposes channels from a sink's own list: linked when kana, birth date and sex all equal those of
     /// exactly one person. A proposal is never used before it is confirmed.
-    async fn propose(&self, sink: &SinkName, views: &[ChannelView], by: &By) -> Result<Vec<Proposal>, OperateError>;
+    async fn propose(
+        &self,
+        sink: &SinkName,
+        views: &[ChannelView],
+        by: &By,
+    ) -> Result<Vec<Proposal>, OperateError>;
     /// Confirms a channel in the name of its host office.
     async fn confirm_channel(&self, channel: ChannelId, by: &By) -> Result<(), OperateError>;
     /// Takes a channel out of use; what waits for it is judged again.
     async fn break_channel(&self, channel: ChannelId, by: &By) -> Result<(), OperateError>;
     /// Channels. Shows patient data.
-    async fn list_channels(&self, filter: &ChannelFilter) -> Result<Vec<ChannelLine>, OperateError>;
+    async fn list_channels(&self, filter: &ChannelFilter)
+    -> Result<Vec<ChannelLine>, OperateError>;
     /// Persons with their records. Shows patient data.
     async fn people(&self, filter: &PersonFilter) -> Result<Vec<PersonLine>, OperateError>;
     /// Records that wait for a reviewer, with the persons they may be. Shows patient data.
     async fn reviews(&self) -> Result<Vec<ReviewLine>, OperateError>;
     /// Stores a reviewer's decision and puts everything parked under the record back to waiting.
     /// Returns how many messages.
-    async fn decide_review(&self, record: RecordId, decision: Decision, by: &By) -> Result<u64, OperateError>;
+    async fn decide_review(
+        &self,
+        record: RecordId,
+        decision: Decision,
+        by: &By,
+    ) -> Result<u64, OperateError>;
     /// Moves a record to another person, or to a new one: undoes a wrong link. Its notices follow it and
     /// wait for a named operator, their unsent deliveries end; nothing is posted by itself. Returns the
     /// person the record has now.
-    async fn relink(&self, record: RecordId, person: Option<PersonId>, by: &By) -> Result<PersonId, OperateError>;
+    async fn relink(
+        &self,
+        record: RecordId,
+        person: Option<PersonId>,
+        by: &By,
+    ) -> Result<PersonId, OperateError>;
     /// Messages, newest first. Paths may hold patient numbers.
     async fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageLine>, OperateError>;
     /// One message with what its mapping remarked. Shows patient data (values in findings).
     async fn message(&self, id: MessageId) -> Result<Option<MessageDetail>, OperateError>;
     /// Puts ended messages back to waiting. Without `release` what follows from them waits for a named
     /// operator. Frames that were cut off are never replayed. Returns how many.
-    async fn replay(&self, which: &Selection<MessageId, MessageFilter>, release: bool, by: &By) -> Result<u64, OperateError>;
+    async fn replay(
+        &self,
+        which: &Selection<MessageId, MessageFilter>,
+        release: bool,
+        by: &By,
+    ) -> Result<u64, OperateError>;
     /// Deliveries, newest first.
     async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryLine>, OperateError>;
     /// One delivery with its post and its history. Shows patient data.
     async fn delivery(&self, id: &DeliveryId) -> Result<Option<DeliveryDetail>, OperateError>;
     /// Lets held deliveries go, due now. Channel, consent and audience are judged again at sending: a
     /// release overrides only the rules that wait for a person. Returns how many.
-    async fn release(&self, which: &Selection<DeliveryId, DeliveryFilter>, by: &By) -> Result<u64, OperateError>;
+    async fn release(
+        &self,
+        which: &Selection<DeliveryId, DeliveryFilter>,
+        by: &By,
+    ) -> Result<u64, OperateError>;
     /// Tries dead deliveries again, except those that were replaced, recalled or never framed.
-    async fn retry(&self, which: &Selection<DeliveryId, DeliveryFilter>, by: &By) -> Result<u64, OperateError>;
+    async fn retry(
+        &self,
+        which: &Selection<DeliveryId, DeliveryFilter>,
+        by: &By,
+    ) -> Result<u64, OperateError>;
     /// What people have to hand over by themselves. Shows patient data (the check line).
     async fn desk(&self) -> Result<Vec<DeskLine>, OperateError>;
     /// Notes that a person has handed a delivery over.
     async fn desk_done(&self, id: &DeliveryId, by: &By) -> Result<(), OperateError>;
     /// Sets a sink's mode or pauses it; `None` leaves a part as it is.
-    async fn sink_override(&self, sink: &SinkName, mode: Option<SinkMode>, paused: Option<bool>, by: &By) -> Result<(), OperateError>;
+    async fn sink_override(
+        &self,
+        sink: &SinkName,
+        mode: Option<SinkMode>,
+        paused: Option<bool>,
+        by: &By,
+    ) -> Result<(), OperateError>;
     /// What operators have set for sinks.
     async fn sink_overrides(&self) -> Result<Vec<SinkOverride>, OperateError>;
     /// Withdraws everywhere what was told about the wrong patient, and opens an incident.
-    async fn recall(&self, id: &DeliveryId, by: &By, render: Render) -> Result<Recalled, OperateError>;
+    async fn recall(
+        &self,
+        id: &DeliveryId,
+        by: &By,
+        render: Render,
+    ) -> Result<Recalled, OperateError>;
     /// Everything about a term: message id, control id or path, order number, local id, delivery id, the
     /// peer's reference. Shows patient data.
     async fn trace(&self, term: &str) -> Result<Trace, OperateError>;

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use renkei_core::{
-    ChannelId, ChannelKind, ChannelStatus, Code, FacilityId, Facts, LocalId, Member, PatientHeader, PeerRef, PersonId,
-    RecordId, SinkName,
+    ChannelId, ChannelKind, ChannelStatus, Code, FacilityId, Facts, LocalId, Member, PatientHeader,
+    PeerRef, PersonId, RecordId, SinkName,
 };
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use renkei_core::{Change, FacilityId, MessageId, NoticeId, NoticeKind, PersonId, RecordId, SinkName, SourceName};
+use renkei_core::{
+    Change, FacilityId, MessageId, NoticeId, NoticeKind, PersonId, RecordId, SinkName, SourceName,
+};
 use serde::Serialize;
 
 use super::{AttemptLine, DecisionLine, DeliveryLine, MessageDetail, SeenLine};

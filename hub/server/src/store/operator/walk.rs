@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use renkei_core::{
-    Change, Channel, ChannelId, Code, DeliveryId, Disclosure, FacilityId, Finding, Member, MessageId, Meta,
-    NoticeContent, NoticeId, NoticeKind, PatientHeader, Payload, PeerRef, PersonId, Post, Profession, RecordId,
-    SinkName, SourceName, Urgency,
+    Change, Channel, ChannelId, Code, DeliveryId, Disclosure, FacilityId, Finding, Member,
+    MessageId, Meta, NoticeContent, NoticeId, NoticeKind, PatientHeader, Payload, PeerRef,
+    PersonId, Post, Profession, RecordId, SinkName, SourceName, Urgency,
 };
 use serde::Serialize;
 

@@ -27,8 +27,7 @@ const REFUSED: Shape = Shape {
 };
 
 /// Repeats of the group's control ids.
-pub(super) const LOOKUP: &str =
-    "SELECT source, control_hash, body_hash, position FROM message WHERE control_hash IN (SELECT value FROM json_each(?1))";
+pub(super) const LOOKUP: &str = "SELECT source, control_hash, body_hash, position FROM message WHERE control_hash IN (SELECT value FROM json_each(?1))";
 
 struct Numbered<'a> {
     position: i64,
@@ -42,12 +41,21 @@ pub(super) async fn accept(
     tx: &mut SqliteConnection,
     group: Vec<Prepared>,
 ) -> Result<Vec<Receipt>, StoreError> {
-    let hashes: Vec<i64> = group.iter().map(|prepared| control_hash(&prepared.message.dedup_key)).collect();
+    let hashes: Vec<i64> = group
+        .iter()
+        .map(|prepared| control_hash(&prepared.message.dedup_key))
+        .collect();
     let mut known: HashMap<(String, i64), Vec<([u8; 32], i64)>> = HashMap::new();
-    let rows = sqlx::query(LOOKUP).bind(json(&hashes)?).fetch_all(&mut *tx).await?;
+    let rows = sqlx::query(LOOKUP)
+        .bind(json(&hashes)?)
+        .fetch_all(&mut *tx)
+        .await?;
     for row in rows {
         let body: [u8; 32] = row.get::<Vec<u8>, _>(2).try_into().unwrap_or([0; 32]);
-        known.entry((row.get(0), row.get(1))).or_default().push((body, row.get(3)));
+        known
+            .entry((row.get(0), row.get(1)))
+            .or_default()
+            .push((body, row.get(3)));
     }
     let next = sqlx::query("SELECT coalesce(max(position), 0) + 1 FROM message")
         .fetch_one(&mut *tx)
@@ -56,7 +64,9 @@ pub(super) async fn accept(
     let mut receipts = Vec::with_capacity(group.len());
     let mut new = Vec::with_capacity(group.len());
     for (prepared, control_hash) in group.iter().zip(hashes) {
-        let same_key = known.entry((prepared.message.source.as_str().to_owned(), control_hash)).or_default();
+        let same_key = known
+            .entry((prepared.message.source.as_str().to_owned(), control_hash))
+            .or_default();
         if let Some((_, earlier)) = same_key.iter().find(|(body, _)| *body == prepared.sha256) {
             receipts.push(Receipt::Duplicate(MessageId(*earlier)));
             continue;

@@ -16,11 +16,12 @@ const PERSONS: Shape = Shape {
     columns: 2,
     tail: "",
 };
+/// Links and rejections of known records belong to reviewers: what was loaded may be older than theirs.
 const RECORDS: Shape = Shape {
     head: "INSERT INTO record (id, facility, local_id, person, facts, birth_date, kana, authority, rejected) VALUES ",
     columns: 9,
-    tail: " ON CONFLICT (id) DO UPDATE SET person = excluded.person, facts = excluded.facts, birth_date = excluded.birth_date, \
-           kana = excluded.kana, authority = excluded.authority, rejected = excluded.rejected",
+    tail: " ON CONFLICT (id) DO UPDATE SET facts = excluded.facts, birth_date = excluded.birth_date, \
+           kana = excluded.kana, authority = excluded.authority",
 };
 const INSURANCE: Shape = Shape {
     head: "INSERT OR IGNORE INTO record_insurance (fact, record) VALUES ",
@@ -49,12 +50,13 @@ const SIGHTINGS: Shape = Shape {
     columns: 4,
     tail: " ON CONFLICT DO UPDATE SET late = excluded.late",
 };
+/// The person of a known notice, and that a recall has stopped it, belong to operators.
 const NOTICES: Shape = Shape {
     head: "INSERT INTO notice (id, person, record, source, kind, event_key, focus, urgency, occurred_at, cancelled, never_automatic, backfill, \
            first_part_at, last_part_at, due_at, version, told, parts) VALUES ",
     columns: 18,
-    tail: " ON CONFLICT (id) DO UPDATE SET person = excluded.person, urgency = excluded.urgency, occurred_at = excluded.occurred_at, \
-           cancelled = excluded.cancelled, never_automatic = excluded.never_automatic, backfill = excluded.backfill, \
+    tail: " ON CONFLICT (id) DO UPDATE SET urgency = excluded.urgency, occurred_at = excluded.occurred_at, \
+           cancelled = excluded.cancelled, never_automatic = coalesce(excluded.never_automatic, never_automatic), backfill = excluded.backfill, \
            first_part_at = excluded.first_part_at, last_part_at = excluded.last_part_at, due_at = excluded.due_at, \
            version = excluded.version, told = excluded.told, parts = excluded.parts",
 };
@@ -218,6 +220,12 @@ async fn told(
     NOTICES
         .execute(tx, &notices, |query, notice| notice_row(query, notice))
         .await?;
+    if !notices.is_empty() {
+        sqlx::query(FOLLOW_RECORD)
+            .bind(json(&effects.notices.keys().collect::<Vec<_>>())?)
+            .execute(&mut *tx)
+            .await?;
+    }
     let rerouted: Vec<(i64, i64)> = notices
         .iter()
         .filter_map(|notice| Some((notice.id.0, notice.reroute?)))
@@ -276,8 +284,29 @@ async fn told(
         .execute(tx, &deliveries, |query, (delivery, framed)| {
             delivery_row(query, delivery, framed.as_ref(), effects)
         })
-        .await
+        .await?;
+    if !effects.deliveries.is_empty() {
+        let ids: Vec<&DeliveryId> = effects
+            .deliveries
+            .iter()
+            .map(|delivery| &delivery.id)
+            .collect();
+        sqlx::query(END_MISLED)
+            .bind(json(&ids)?)
+            .bind(Code::DLV_RECALLED.as_str())
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(())
 }
+
+/// An operator may have moved the record to another person since it was loaded: its notices follow, and
+/// wait for a named person.
+const FOLLOW_RECORD: &str = "UPDATE notice SET backfill = 1, person = (SELECT r.person FROM record AS r WHERE r.id = notice.record) \
+     WHERE id IN (SELECT value FROM json_each(?1)) AND person <> (SELECT r.person FROM record AS r WHERE r.id = notice.record)";
+/// What was planned for the other person's channels meanwhile never leaves.
+const END_MISLED: &str = "UPDATE delivery SET state = 'dead', code = ?2, due_at = NULL \
+     WHERE id IN (SELECT value FROM json_each(?1)) AND person <> (SELECT n.person FROM notice AS n WHERE n.id = delivery.notice)";
 
 fn notice_row(
     query: super::rows::Filling,
@@ -342,24 +371,28 @@ fn delivery_row(
 
 /// What peers said: confirmations and refusals of what was handed over, and 了解. A receipt names our
 /// delivery, or the peer's post at its sink.
+/// Of the peer's post, its first delivery.
+pub(super) const RECEIPT_OF: &str = "SELECT id FROM (SELECT id, seq, sink FROM delivery WHERE id = ?2 \
+     UNION ALL SELECT id, seq, sink FROM delivery WHERE sink = ?1 AND peer_ref = ?3 AND peer_ref IS NOT NULL AND ?2 IS NULL) \
+     WHERE sink = ?1 ORDER BY seq LIMIT 1";
+
 async fn receipts(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), StoreError> {
     let mut seen = Vec::new();
     for (_, receipt) in &effects.receipts {
-        let found = sqlx::query_scalar::<_, String>(
-            "SELECT id FROM delivery WHERE sink = ?1 AND (id = ?2 OR (?2 IS NULL AND peer_ref = ?3)) ORDER BY seq LIMIT 1",
-        )
-        .bind(receipt.sink.as_str().to_owned())
-        .bind(receipt.delivery.as_ref().map(|id| id.as_str().to_owned()))
-        .bind(receipt.post.as_ref().map(|post| post.as_str().to_owned()))
-        .fetch_optional(&mut *tx)
-        .await?;
+        let found = sqlx::query_scalar::<_, String>(RECEIPT_OF)
+            .bind(receipt.sink.as_str().to_owned())
+            .bind(receipt.delivery.as_ref().map(|id| id.as_str().to_owned()))
+            .bind(receipt.post.as_ref().map(|post| post.as_str().to_owned()))
+            .fetch_optional(&mut *tx)
+            .await?;
         let Some(id) = found else { continue };
         let at = micros(receipt.at);
         match &receipt.kind {
             ReceiptKind::Accepted => {
-                sqlx::query("UPDATE delivery SET state = 'delivered', code = NULL, due_at = NULL, told_at = ?2 WHERE id = ?1 AND state IN ('sent', 'pending')")
+                sqlx::query("UPDATE delivery SET state = 'delivered', code = NULL, due_at = NULL, told_at = ?2 WHERE id = ?1 AND (state IN ('sent', 'pending') OR (state = 'held' AND code = ?3))")
                     .bind(id)
                     .bind(at)
+                    .bind(Code::DLV_UNKNOWN_OUTCOME.as_str())
                     .execute(&mut *tx)
                     .await?;
             }
@@ -422,5 +455,39 @@ async fn ended(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), Store
         .bind(json(&done)?)
         .execute(&mut *tx)
         .await?;
+    let parked: Vec<i64> = effects
+        .outcomes
+        .iter()
+        .filter(|(_, outcome)| outcome.state == MessageState::Parked && outcome.record.is_some())
+        .map(|(message, _)| message.0)
+        .collect();
+    if parked.is_empty() {
+        Ok(())
+    } else {
+        decided_meanwhile(tx, &parked).await
+    }
+}
+
+/// A reviewer may have decided since the batch was loaded: what was parked for that decision would wait
+/// for ever.
+async fn decided_meanwhile(tx: &mut SqliteConnection, parked: &[i64]) -> Result<(), StoreError> {
+    let parked = json(&parked)?;
+    sqlx::query(
+        "INSERT INTO waiting (position, lane) SELECT m.position, m.lane FROM json_each(?1) AS k CROSS JOIN outcome AS o ON o.position = k.value \
+         JOIN record AS r ON r.id = o.record JOIN message AS m ON m.position = o.position \
+         WHERE o.state = 'parked' AND o.code IN (?2, ?3) AND r.person IS NOT NULL AND r.rejected = 0",
+    )
+    .bind(&parked)
+    .bind(Code::IDN_AMBIGUOUS.as_str())
+    .bind(Code::IDN_REJECTED.as_str())
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query(
+        "DELETE FROM outcome WHERE position IN (SELECT value FROM json_each(?1)) \
+         AND EXISTS (SELECT 1 FROM waiting AS w WHERE w.position = outcome.position)",
+    )
+    .bind(&parked)
+    .execute(tx)
+    .await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The outbox: which deliveries are due, and what became of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -21,6 +21,33 @@ const ATTEMPTS: Shape = Shape {
     tail: "",
 };
 
+/// ?1 sink, ?2 now, ?3 limit. A withdrawal has a version of its own that was never minted: it carries
+/// the content of the last one.
+pub(super) fn due_text() -> String {
+    format!(
+        "SELECT d.seq, d.id, d.notice, d.version, v.content, d.change, d.disclosure, d.late, d.released_by, n.occurred_at, d.payload, d.attempts, \
+         d.created_at, first.peer_ref, d.replaces, d.person, n.source, \
+         (SELECT count(DISTINCT r2.person) FROM channel AS c2 JOIN record AS r2 ON r2.facility = c2.facility AND r2.local_id = c2.local_id \
+            WHERE c2.sink = c.sink AND c2.peer_ref = c.peer_ref) > 1, \
+         rec.id, rec.facility, rec.local_id, rec.person, rec.facts, rec.authority, rec.rejected, {CHANNEL_COLUMNS} \
+         FROM ( \
+           SELECT seq FROM (SELECT p.seq FROM delivery AS p INDEXED BY delivery_order WHERE p.sink = ?1 AND p.state = 'pending' AND p.due_at <= ?2 \
+             AND NOT EXISTS (SELECT 1 FROM delivery AS head WHERE head.sink = ?1 AND head.person = p.person AND head.state = 'pending' AND head.seq < p.seq) \
+             ORDER BY p.seq LIMIT ?3) \
+           UNION ALL SELECT seq FROM delivery AS s WHERE s.sink = ?1 AND s.state = 'sent' AND s.due_at <= ?2 \
+           ORDER BY seq LIMIT ?3 \
+         ) AS line CROSS JOIN delivery AS d ON d.seq = line.seq \
+         JOIN notice AS n ON n.id = d.notice JOIN notice_version AS v ON v.notice = d.notice AND v.version = min(d.version, n.version) \
+         JOIN channel AS c ON c.id = d.channel JOIN record AS rec ON rec.id = n.record \
+         LEFT JOIN delivery AS first ON first.id = d.replaces ORDER BY d.seq"
+    )
+}
+
+/// ?1 sink.
+pub(super) const NEXT: &str = "SELECT min(due_at) FROM (SELECT min(d.due_at) AS due_at FROM delivery AS d WHERE d.sink = ?1 AND d.state = 'pending' AND NOT EXISTS \
+     (SELECT 1 FROM delivery AS head WHERE head.sink = ?1 AND head.person = d.person AND head.state = 'pending' AND head.seq < d.seq) \
+     UNION ALL SELECT min(s.due_at) FROM delivery AS s WHERE s.sink = ?1 AND s.state = 'sent')";
+
 /// The head of each person's line at a sink, when its time has come, and what was handed over but not
 /// confirmed in time. See [`crate::store::Store::due_deliveries`].
 pub(super) async fn due(
@@ -29,31 +56,16 @@ pub(super) async fn due(
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<Due>, StoreError> {
-    let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT d.seq, d.id, d.notice, d.version, v.content, d.change, d.disclosure, d.late, d.released_by, n.occurred_at, d.payload, d.attempts, \
-         d.created_at, first.peer_ref, d.replaces, d.person, n.source, \
-         (SELECT count(DISTINCT r2.person) FROM channel AS c2 JOIN record AS r2 ON r2.facility = c2.facility AND r2.local_id = c2.local_id \
-            WHERE c2.sink = c.sink AND c2.peer_ref = c.peer_ref) > 1, \
-         rec.id, rec.facility, rec.local_id, rec.person, rec.facts, rec.authority, rec.rejected, {CHANNEL_COLUMNS} \
-         FROM ( \
-           SELECT seq FROM delivery AS p WHERE p.sink = ?1 AND p.state = 'pending' AND p.due_at <= ?2 AND p.seq = \
-             (SELECT min(seq) FROM delivery AS head WHERE head.sink = ?1 AND head.person = p.person AND head.state = 'pending') \
-           UNION ALL SELECT seq FROM delivery AS s WHERE s.sink = ?1 AND s.state = 'sent' AND s.due_at <= ?2 \
-           ORDER BY seq LIMIT ?3 \
-         ) AS line CROSS JOIN delivery AS d ON d.seq = line.seq \
-         JOIN notice AS n ON n.id = d.notice JOIN notice_version AS v ON v.notice = d.notice AND v.version = d.version \
-         JOIN channel AS c ON c.id = d.channel JOIN record AS rec ON rec.id = n.record \
-         LEFT JOIN delivery AS first ON first.id = d.replaces ORDER BY d.seq"
-    )))
-    .bind(sink.as_str())
-    .bind(micros(now))
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .fetch_all(reads)
-    .await?;
+    let rows = sqlx::query(AssertSqlSafe(due_text()))
+        .bind(sink.as_str())
+        .bind(micros(now))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(reads)
+        .await?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let records: Vec<i64> = rows.iter().map(|row| row.get(18)).collect();
+    let records: BTreeSet<i64> = rows.iter().map(|row| row.get(18)).collect();
     let consents = consents(reads, &json(&records)?).await?;
     let mut due = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -98,27 +110,15 @@ pub(super) async fn finish(
 ) -> Result<(), StoreError> {
     let tried: HashMap<String, u32> = numbers(tx, &group).await?;
     let mut attempts = Vec::new();
-    for (index, finish) in group.iter().enumerate() {
-        let told = matches!(finish.state, DeliveryState::Delivered | DeliveryState::Sent)
-            .then(|| micros(finish.at));
-        sqlx::query(
-            "UPDATE delivery SET state = ?2, code = ?3, due_at = ?4, peer_ref = coalesce(?5, peer_ref), attempts = attempts + ?6, \
-             told_at = coalesce(told_at, ?7), started = 0 WHERE id = ?1 AND state IN ('pending', 'sent')",
-        )
-        .bind(finish.id.as_str().to_owned())
-        .bind(finish.state.code())
-        .bind(finish.code.map(|code| code.as_str()))
-        .bind(due_at(finish))
-        .bind(finish.peer_ref.as_ref().map(|peer| peer.as_str().to_owned()))
-        .bind(i64::from(finish.attempt.is_some()))
-        .bind(told)
+    let rows: Vec<_> = group.iter().map(row).collect();
+    sqlx::query(FINISH)
+        .bind(json(&rows)?)
         .execute(&mut *tx)
         .await?;
+    for (index, finish) in group.iter().enumerate() {
         if finish.attempt.is_some() {
-            attempts.push((
-                index,
-                tried.get(finish.id.as_str()).copied().unwrap_or(0) + 1,
-            ));
+            let before = tried.get(finish.id.as_str()).copied().unwrap_or(0);
+            attempts.push((index, before + 1));
         }
     }
     ATTEMPTS
@@ -140,6 +140,40 @@ pub(super) async fn finish(
         group.first().map_or(0, |finish| micros(finish.at)),
     )
     .await
+}
+
+/// A delivery that was ended meanwhile (a receipt came first, an operator recalled it) keeps its state;
+/// that the peer has it is written down all the same.
+pub(super) const FINISH: &str = "UPDATE delivery SET \
+     state = CASE WHEN delivery.state IN ('pending', 'sent') THEN f.value ->> 1 ELSE delivery.state END, \
+     code = CASE WHEN delivery.state IN ('pending', 'sent') THEN f.value ->> 2 ELSE delivery.code END, \
+     due_at = CASE WHEN delivery.state IN ('pending', 'sent') THEN f.value ->> 3 ELSE delivery.due_at END, \
+     peer_ref = coalesce(f.value ->> 4, delivery.peer_ref), attempts = delivery.attempts + (f.value ->> 5), \
+     told_at = coalesce(delivery.told_at, f.value ->> 6), started = 0 \
+     FROM json_each(?1) AS f WHERE delivery.id = f.value ->> 0";
+
+/// One finish as [`FINISH`] reads it.
+type FinishRow<'a> = (
+    &'a str,
+    &'a str,
+    Option<&'a str>,
+    Option<i64>,
+    Option<&'a str>,
+    u8,
+    Option<i64>,
+);
+
+fn row(finish: &Finish) -> FinishRow<'_> {
+    let told = matches!(finish.state, DeliveryState::Delivered | DeliveryState::Sent);
+    (
+        finish.id.as_str(),
+        finish.state.code(),
+        finish.code.as_ref().map(Code::as_str),
+        due_at(finish),
+        finish.peer_ref.as_ref().map(PeerRef::as_str),
+        u8::from(finish.attempt.is_some()),
+        told.then(|| micros(finish.at)),
+    )
 }
 
 /// What is pending or handed over falls due; everything else does not.

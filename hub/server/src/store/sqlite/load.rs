@@ -12,14 +12,14 @@ use renkei_core::{
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 
-use super::{instant, json, micros, parsed};
-use crate::compose::FOLLOWED;
+use super::{instant, json, parsed};
 use crate::store::StoreError;
 use crate::world::{Ids, Keys, Notice, Record, Stored, World};
 
-/// Ids reserved for one batch; only the engine makes rows of these tables, so the next free id is
+/// Ids reserved for one batch. Only the engine makes rows of these tables (persons a reviewer asks for
+/// have ids below zero), and it applies one batch before it loads the next: the next free id is
 /// enough, and nothing has to be written to reserve it.
-const NEXT_IDS: &str = "SELECT (SELECT coalesce(max(id), 0) + 1 FROM person), (SELECT coalesce(max(id), 0) + 1 FROM record), \
+const NEXT_IDS: &str = "SELECT (SELECT max(coalesce(max(id), 0), 0) + 1 FROM person), (SELECT coalesce(max(id), 0) + 1 FROM record), \
      (SELECT coalesce(max(id), 0) + 1 FROM resource), (SELECT coalesce(max(id), 0) + 1 FROM notice)";
 const RECORD_COLUMNS: &str =
     "r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected";
@@ -43,7 +43,7 @@ pub(super) async fn load(
         .map(|id| id.0)
         .collect();
     resources(reads, keys, &of_batch, world).await?;
-    open_notices(reads, &of_batch, world).await
+    all_notices(reads, &of_batch, world).await
 }
 
 /// The next free row ids.
@@ -176,19 +176,17 @@ fn put(world: &mut World, stored: Stored) {
     world.resources.insert(stored.logical_id.clone(), stored);
 }
 
-async fn open_notices(
+/// Every notice of the batch's records: an event told long ago must be found again, not opened twice.
+async fn all_notices(
     reads: &SqlitePool,
     of_batch: &BTreeSet<i64>,
     world: &mut World,
 ) -> Result<(), StoreError> {
-    let followed_since = world.now.checked_sub(FOLLOWED).map_or(0, micros);
     let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
         "SELECT {NOTICE_COLUMNS} FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.record = k.value \
-         LEFT JOIN notice_version AS v ON v.notice = n.id AND v.version = n.version \
-         WHERE n.due_at IS NOT NULL OR n.occurred_at >= ?2"
+         LEFT JOIN notice_version AS v ON v.notice = n.id AND v.version = n.version"
     )))
     .bind(json(of_batch)?)
-    .bind(followed_since)
     .fetch_all(reads)
     .await?;
     for row in rows {

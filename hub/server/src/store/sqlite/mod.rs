@@ -158,13 +158,10 @@ impl Store for Sqlite {
     }
 
     async fn next_delivery(&self, sink: &SinkName) -> Result<Option<Timestamp>, StoreError> {
-        let row = sqlx::query(
-            "SELECT min(due_at) FROM delivery AS d WHERE d.sink = ?1 AND d.state = 'pending' AND d.seq = \
-             (SELECT min(seq) FROM delivery AS head WHERE head.sink = ?1 AND head.person = d.person AND head.state = 'pending')",
-        )
-        .bind(sink.as_str())
-        .fetch_one(&self.reads)
-        .await?;
+        let row = sqlx::query(deliveries::NEXT)
+            .bind(sink.as_str())
+            .fetch_one(&self.reads)
+            .await?;
         Ok(row.get::<Option<i64>, _>(0).map(instant))
     }
 

@@ -194,8 +194,8 @@ async fn deliveries(
 ) -> Result<(), StoreError> {
     let rows = sqlx::query(
         "SELECT d.notice, d.id, d.version, d.channel, d.change, d.state, d.code, d.attempts, d.peer_ref, d.replaces, v.content \
-         FROM json_each(?1) AS k CROSS JOIN delivery AS d ON d.notice = k.value \
-         JOIN notice_version AS v ON v.notice = d.notice AND v.version = d.version ORDER BY d.seq",
+         FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.id = k.value CROSS JOIN delivery AS d ON d.notice = n.id \
+         JOIN notice_version AS v ON v.notice = d.notice AND v.version = min(d.version, n.version) ORDER BY d.seq",
     )
     .bind(notices)
     .fetch_all(reads)

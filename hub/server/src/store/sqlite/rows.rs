@@ -28,7 +28,8 @@ pub(super) struct Shape {
     pub(super) tail: &'static str,
 }
 
-static TEXTS: Mutex<Option<HashMap<(&'static str, usize), Arc<str>>>> = Mutex::new(None);
+static TEXTS: Mutex<Option<HashMap<(&'static str, &'static str, usize), Arc<str>>>> =
+    Mutex::new(None);
 
 impl Shape {
     fn text(&self, rows: usize) -> Arc<str> {
@@ -38,7 +39,7 @@ impl Shape {
         };
         let texts = texts.get_or_insert_default();
         texts
-            .entry((self.head, rows))
+            .entry((self.head, self.tail, rows))
             .or_insert_with(|| self.write(rows))
             .clone()
     }

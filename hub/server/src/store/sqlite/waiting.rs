@@ -12,6 +12,9 @@ use super::{instant, parsed};
 use crate::store::blob::Folder;
 use crate::store::{StoreError, Waiting};
 
+/// Bytes of bodies in one batch (the message that passes it is still taken).
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+
 /// See [`crate::store::Store::waiting`].
 pub(super) async fn waiting(
     reads: &SqlitePool,
@@ -26,10 +29,22 @@ pub(super) async fn waiting(
     .fetch_all(reads)
     .await?;
     let blobs = Folder::new(folder);
-    let read =
-        tokio::task::spawn_blocking(move || rows.iter().map(|row| one(row, &blobs)).collect())
-            .await;
+    let read = tokio::task::spawn_blocking(move || some(&rows, &blobs)).await;
     read.map_err(|error| StoreError::Broken(Box::new(error)))?
+}
+
+/// As many as fit into a batch's memory, at least one.
+fn some(rows: &[SqliteRow], blobs: &Folder) -> Result<Vec<Waiting>, StoreError> {
+    let (mut taken, mut bytes) = (Vec::new(), 0);
+    for row in rows {
+        let waiting = one(row, blobs)?;
+        bytes += waiting.message.body.len();
+        taken.push(waiting);
+        if bytes >= BATCH_BYTES {
+            break;
+        }
+    }
+    Ok(taken)
 }
 
 fn one(row: &SqliteRow, blobs: &Folder) -> Result<Waiting, StoreError> {

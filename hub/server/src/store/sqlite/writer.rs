@@ -72,7 +72,10 @@ impl Writer {
             Box::pin(async move {
                 say(connection, "BEGIN IMMEDIATE").await?;
                 let committed = match body(&mut *connection).await {
-                    Ok(value) => say(connection, "COMMIT").await.map(|()| value).map_err(E::from),
+                    Ok(value) => say(connection, "COMMIT")
+                        .await
+                        .map(|()| value)
+                        .map_err(E::from),
                     Err(error) => Err(error),
                 };
                 if committed.is_err() {

@@ -225,6 +225,7 @@ CREATE TABLE delivery (
   CHECK (state <> 'pending' OR due_at IS NOT NULL)
 );
 CREATE INDEX delivery_line ON delivery (sink, person, seq) WHERE state = 'pending';
+CREATE INDEX delivery_order ON delivery (sink, seq) WHERE state = 'pending';
 CREATE INDEX delivery_notice ON delivery (notice, channel);
 CREATE INDEX delivery_peer ON delivery (sink, peer_ref) WHERE peer_ref IS NOT NULL;
 CREATE INDEX delivery_day ON delivery (channel, created_at);

@@ -8,9 +8,18 @@ use crate::store::operator::{AuditCheck, By};
 use crate::store::sqlite::micros;
 
 /// Writes one line, chained to the one before. `target` names ids, never patients.
-pub(super) async fn line(tx: &mut SqliteConnection, by: &By, act: &str, target: &str) -> Result<(), StoreError> {
-    let last = sqlx::query("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1").fetch_optional(&mut *tx).await?;
-    let (id, before): (i64, Vec<u8>) = last.map_or((1, Vec::new()), |row| (row.get::<i64, _>(0) + 1, row.get(1)));
+pub(super) async fn line(
+    tx: &mut SqliteConnection,
+    by: &By,
+    act: &str,
+    target: &str,
+) -> Result<(), StoreError> {
+    let last = sqlx::query("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1")
+        .fetch_optional(&mut *tx)
+        .await?;
+    let (id, before): (i64, Vec<u8>) = last.map_or((1, Vec::new()), |row| {
+        (row.get::<i64, _>(0) + 1, row.get(1))
+    });
     let at = micros(by.at);
     let hash = link(&before, id, at, [&by.actor, act, target, &by.reason]);
     sqlx::query("INSERT INTO audit (id, at, actor, act, target, reason, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
@@ -27,7 +36,11 @@ pub(super) async fn line(tx: &mut SqliteConnection, by: &By, act: &str, target: 
 }
 
 /// Adds to a counter of human acts (`human.release`, …).
-pub(super) async fn human(tx: &mut SqliteConnection, counter: &'static str, by: u64) -> Result<(), StoreError> {
+pub(super) async fn human(
+    tx: &mut SqliteConnection,
+    counter: &'static str,
+    by: u64,
+) -> Result<(), StoreError> {
     sqlx::query("INSERT INTO counter (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value")
         .bind(counter)
         .bind(i64::try_from(by).unwrap_or(i64::MAX))
@@ -47,13 +60,24 @@ pub(super) async fn check(reads: &SqlitePool) -> Result<AuditCheck, StoreError> 
             .fetch_all(reads)
             .await?;
         if rows.is_empty() {
-            return Ok(AuditCheck { lines: u64::try_from(expected - 1).unwrap_or(0), broken_at: None });
+            return Ok(AuditCheck {
+                lines: u64::try_from(expected - 1).unwrap_or(0),
+                broken_at: None,
+            });
         }
         for row in rows {
             let id: i64 = row.get(0);
-            let hash = link(&before, id, row.get(1), [row.get(2), row.get(3), row.get(4), row.get(5)]);
+            let hash = link(
+                &before,
+                id,
+                row.get(1),
+                [row.get(2), row.get(3), row.get(4), row.get(5)],
+            );
             if id != expected || row.get::<&[u8], _>(6) != hash {
-                return Ok(AuditCheck { lines: u64::try_from(expected - 1).unwrap_or(0), broken_at: Some(id) });
+                return Ok(AuditCheck {
+                    lines: u64::try_from(expected - 1).unwrap_or(0),
+                    broken_at: Some(id),
+                });
             }
             before = hash.to_vec();
             expected += 1;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use renkei_core::{
-    ChannelId, ChannelKind, ChannelView, Code, FacilityId, Facts, LocalId, Member, PatientHeader, PersonId, Profession, SinkName,
+    ChannelId, ChannelKind, ChannelView, Code, FacilityId, Facts, LocalId, Member, PatientHeader,
+    PersonId, Profession, SinkName,
 };
 use renkei_hl7v2::kana;
 use sqlx::sqlite::SqliteRow;
@@ -13,7 +14,8 @@ use super::audit;
 use super::consents::{entries, is_day};
 use crate::store::StoreError;
 use crate::store::operator::{
-    By, ChannelFilter, ChannelLine, ChannelRow, Import, OperateError, Proposal, Proposed, RowOutcome, RowResult,
+    By, ChannelFilter, ChannelLine, ChannelRow, Import, OperateError, Proposal, Proposed,
+    RowOutcome, RowResult,
 };
 use crate::store::sqlite::notices::{CHANNEL_COLUMNS, channel};
 use crate::store::sqlite::{instant, json, micros, parsed};
@@ -35,11 +37,25 @@ pub(super) async fn import(
             Ok(outcome) => (outcome, None, ""),
             Err((code, why)) => (RowOutcome::Refused, Some(code), why),
         };
-        results.push(RowResult { row: first + index, outcome, code, why: why.to_owned() });
+        results.push(RowResult {
+            row: first + index,
+            outcome,
+            code,
+            why: why.to_owned(),
+        });
     }
     if !how.dry_run {
-        let taken = results.iter().filter(|result| result.outcome != RowOutcome::Refused).count();
-        audit::line(tx, by, "import.channels", &format!("{taken} of {} rows", rows.len())).await?;
+        let taken = results
+            .iter()
+            .filter(|result| result.outcome != RowOutcome::Refused)
+            .count();
+        audit::line(
+            tx,
+            by,
+            "import.channels",
+            &format!("{taken} of {} rows", rows.len()),
+        )
+        .await?;
         audit::human(tx, "human.confirm", confirmed).await?;
     }
     Ok(results)
@@ -58,21 +74,44 @@ async fn one(
     };
     let record = match record_at(tx, &row.facility, &row.local_id).await? {
         Some(record) if differs(row, &record.facts) => {
-            return Ok(Err((Code::DLV_HEADER_DIFFERS, "kana, birth date or sex differ from the record's")));
+            return Ok(Err((
+                Code::DLV_HEADER_DIFFERS,
+                "kana, birth date or sex differ from the record's",
+            )));
         }
         record => record,
     };
     if let Some(person) = record.as_ref().and_then(|record| record.person)
         && is_shared(tx, &row.sink, &row.peer_ref, person).await?
     {
-        return Ok(Err((Code::DLV_CHANNEL_SHARED, "the group is linked to another person")));
+        return Ok(Err((
+            Code::DLV_CHANNEL_SHARED,
+            "the group is linked to another person",
+        )));
     }
-    let header =
-        PatientHeader { local_id: row.local_id.clone(), kana: row.kana.clone(), birth_date: row.birth_date.clone(), sex: row.sex.clone() };
-    let status = if row.status == "confirmed" { "confirmed" } else { "proposed" };
+    let header = PatientHeader {
+        local_id: row.local_id.clone(),
+        kana: row.kana.clone(),
+        birth_date: row.birth_date.clone(),
+        sex: row.sex.clone(),
+    };
+    let status = if row.status == "confirmed" {
+        "confirmed"
+    } else {
+        "proposed"
+    };
     // Without declared readers the ones read from the peer stay.
-    let members = if row.professions.trim().is_empty() { None } else { Some(json(&members)?) };
-    let now = Written { row, status, header: json(&header)?, members };
+    let members = if row.professions.trim().is_empty() {
+        None
+    } else {
+        Some(json(&members)?)
+    };
+    let now = Written {
+        row,
+        status,
+        header: json(&header)?,
+        members,
+    };
     let before = sqlx::query(
         "SELECT kind, status, host, header, members, confirmed_by FROM channel WHERE sink = ?1 AND peer_ref = ?2 AND facility = ?3 AND local_id = ?4",
     )
@@ -117,7 +156,10 @@ impl Written<'_> {
             && before.get::<&str, _>(1) == self.status
             && before.get::<Option<String>, _>(2) == self.host()
             && before.get::<&str, _>(3) == self.header
-            && self.members.as_ref().is_none_or(|members| before.get::<&str, _>(4) == members)
+            && self
+                .members
+                .as_ref()
+                .is_none_or(|members| before.get::<&str, _>(4) == members)
             && before.get::<Option<String>, _>(5) == self.confirmed_by()
     }
 }
@@ -165,13 +207,21 @@ fn checked(row: &ChannelRow) -> Result<Vec<Member>, &'static str> {
     if !row.birth_date.is_empty() && !is_day(&row.birth_date) {
         return Err("birth_date is not of the form YYYY-MM-DD");
     }
-    if !matches!(row.sex.as_str(), "" | "male" | "female" | "other" | "unknown") {
+    if !matches!(
+        row.sex.as_str(),
+        "" | "male" | "female" | "other" | "unknown"
+    ) {
         return Err("sex is not male, female, other or unknown");
     }
     let mut members = Vec::new();
     for (index, reader) in entries(&row.professions).enumerate() {
-        let (profession, facility) = reader.split_once('@').map_or((reader, None), |(one, at)| (one, Some(at)));
-        if !Profession::ALL.iter().any(|known| known.code() == profession) {
+        let (profession, facility) = reader
+            .split_once('@')
+            .map_or((reader, None), |(one, at)| (one, Some(at)));
+        if !Profession::ALL
+            .iter()
+            .any(|known| known.code() == profession)
+        {
             return Err("a profession is not in the list of professions");
         }
         if facility.is_some_and(|facility| FacilityId::new(facility).is_err()) {
@@ -199,16 +249,31 @@ struct Found {
     facts: Facts,
 }
 
-async fn record_at(tx: &mut SqliteConnection, facility: &str, local_id: &str) -> Result<Option<Found>, StoreError> {
+async fn record_at(
+    tx: &mut SqliteConnection,
+    facility: &str,
+    local_id: &str,
+) -> Result<Option<Found>, StoreError> {
     let row = sqlx::query("SELECT person, facts FROM record WHERE facility = ?1 AND local_id = ?2")
         .bind(facility.to_owned())
         .bind(local_id.to_owned())
         .fetch_optional(tx)
         .await?;
-    row.map(|row| Ok(Found { person: row.get::<Option<i64>, _>(0).map(PersonId), facts: parsed(row.get(1))? })).transpose()
+    row.map(|row| {
+        Ok(Found {
+            person: row.get::<Option<i64>, _>(0).map(PersonId),
+            facts: parsed(row.get(1))?,
+        })
+    })
+    .transpose()
 }
 
-async fn is_shared(tx: &mut SqliteConnection, sink: &str, peer_ref: &str, person: PersonId) -> Result<bool, StoreError> {
+async fn is_shared(
+    tx: &mut SqliteConnection,
+    sink: &str,
+    peer_ref: &str,
+    person: PersonId,
+) -> Result<bool, StoreError> {
     let other = sqlx::query(
         "SELECT 1 FROM channel AS c JOIN record AS r ON r.facility = c.facility AND r.local_id = c.local_id \
          WHERE c.sink = ?1 AND c.peer_ref = ?2 AND r.person <> ?3 LIMIT 1",
@@ -231,10 +296,23 @@ pub(super) async fn propose(
     let mut proposals = Vec::with_capacity(views.len());
     for view in views {
         let (outcome, channel) = propose_one(tx, sink, view, by).await?;
-        proposals.push(Proposal { peer_ref: view.peer_ref.clone(), outcome, channel });
+        proposals.push(Proposal {
+            peer_ref: view.peer_ref.clone(),
+            outcome,
+            channel,
+        });
     }
-    let new = proposals.iter().filter(|proposal| proposal.outcome == Proposed::New).count();
-    audit::line(tx, by, "channel.propose", &format!("{new} channels of {sink}")).await?;
+    let new = proposals
+        .iter()
+        .filter(|proposal| proposal.outcome == Proposed::New)
+        .count();
+    audit::line(
+        tx,
+        by,
+        "channel.propose",
+        &format!("{new} channels of {sink}"),
+    )
+    .await?;
     Ok(proposals)
 }
 
@@ -244,8 +322,13 @@ async fn propose_one(
     view: &ChannelView,
     by: &By,
 ) -> Result<(Proposed, Option<ChannelId>), StoreError> {
-    let fit = !view.archived && matches!(view.kind, ChannelKind::Professional | ChannelKind::Direct);
-    let Some(header) = view.header.as_ref().filter(|header| fit && !header.birth_date.is_empty() && !header.sex.is_empty()) else {
+    let fit =
+        !view.archived && matches!(view.kind, ChannelKind::Professional | ChannelKind::Direct);
+    let Some(header) = view
+        .header
+        .as_ref()
+        .filter(|header| fit && !header.birth_date.is_empty() && !header.sex.is_empty())
+    else {
         return Ok((Proposed::Unfit, None));
     };
     let key = kana::search_key(&header.kana);
@@ -264,12 +347,23 @@ async fn propose_one(
     for row in rows {
         let facts: Facts = parsed(row.get(4))?;
         if facts.sex == header.sex {
-            same.push((PersonId(row.get(3)), row.get::<String, _>(1), row.get::<String, _>(2)));
+            same.push((
+                PersonId(row.get(3)),
+                row.get::<String, _>(1),
+                row.get::<String, _>(2),
+            ));
         }
     }
     let persons: BTreeSet<PersonId> = same.iter().map(|(person, ..)| *person).collect();
     let (Some((person, facility, local_id)), true) = (same.first(), persons.len() <= 1) else {
-        return Ok((if persons.is_empty() { Proposed::Nobody } else { Proposed::Several }, None));
+        return Ok((
+            if persons.is_empty() {
+                Proposed::Nobody
+            } else {
+                Proposed::Several
+            },
+            None,
+        ));
     };
     if is_shared(tx, sink.as_str(), view.peer_ref.as_str(), *person).await? {
         return Ok((Proposed::Shared, None));
@@ -305,7 +399,11 @@ async fn propose_one(
 }
 
 /// See [`crate::store::operator::Operator::confirm_channel`].
-pub(super) async fn confirm(tx: &mut SqliteConnection, channel: ChannelId, by: &By) -> Result<(), OperateError> {
+pub(super) async fn confirm(
+    tx: &mut SqliteConnection,
+    channel: ChannelId,
+    by: &By,
+) -> Result<(), OperateError> {
     let row = sqlx::query(
         "SELECT c.status, c.kind, c.sink, c.peer_ref, r.person FROM channel AS c \
          LEFT JOIN record AS r ON r.facility = c.facility AND r.local_id = c.local_id WHERE c.id = ?1",
@@ -315,15 +413,21 @@ pub(super) async fn confirm(tx: &mut SqliteConnection, channel: ChannelId, by: &
     .await?
     .ok_or(OperateError::Unknown { what: "channel" })?;
     if matches!(row.get::<&str, _>(1), "family" | "free") {
-        return Err(OperateError::NotNow { why: "a family or free group is never used" });
+        return Err(OperateError::NotNow {
+            why: "a family or free group is never used",
+        });
     }
     if row.get::<&str, _>(0) == "confirmed" {
-        return Err(OperateError::NotNow { why: "the channel is confirmed already" });
+        return Err(OperateError::NotNow {
+            why: "the channel is confirmed already",
+        });
     }
     if let Some(person) = row.get::<Option<i64>, _>(4)
         && is_shared(tx, row.get(2), row.get(3), PersonId(person)).await?
     {
-        return Err(OperateError::NotNow { why: "the group is linked to another person" });
+        return Err(OperateError::NotNow {
+            why: "the group is linked to another person",
+        });
     }
     sqlx::query("UPDATE channel SET status = 'confirmed', status_code = NULL, confirmed_by = ?2, updated_at = ?3 WHERE id = ?1")
         .bind(channel.0)
@@ -337,13 +441,19 @@ pub(super) async fn confirm(tx: &mut SqliteConnection, channel: ChannelId, by: &
 }
 
 /// See [`crate::store::operator::Operator::break_channel`].
-pub(super) async fn break_off(tx: &mut SqliteConnection, channel: ChannelId, by: &By) -> Result<(), OperateError> {
-    let done = sqlx::query("UPDATE channel SET status = 'broken', status_code = ?2, updated_at = ?3 WHERE id = ?1")
-        .bind(channel.0)
-        .bind(Code::DLV_RECALLED.as_str())
-        .bind(micros(by.at))
-        .execute(&mut *tx)
-        .await?;
+pub(super) async fn break_off(
+    tx: &mut SqliteConnection,
+    channel: ChannelId,
+    by: &By,
+) -> Result<(), OperateError> {
+    let done = sqlx::query(
+        "UPDATE channel SET status = 'broken', status_code = ?2, updated_at = ?3 WHERE id = ?1",
+    )
+    .bind(channel.0)
+    .bind(Code::DLV_RECALLED.as_str())
+    .bind(micros(by.at))
+    .execute(&mut *tx)
+    .await?;
     if done.rows_affected() == 0 {
         return Err(OperateError::Unknown { what: "channel" });
     }
@@ -356,14 +466,16 @@ pub(super) async fn break_off(tx: &mut SqliteConnection, channel: ChannelId, by:
 }
 
 /// The columns [`line`] reads, of `channel AS c` and its `record AS r`.
-const LINE_COLUMNS: &str = "c.facility, c.local_id, r.person, c.status_code, c.confirmed_by, c.updated_at";
+const LINE_COLUMNS: &str =
+    "c.facility, c.local_id, r.person, c.status_code, c.confirmed_by, c.updated_at";
 
 fn line(row: &SqliteRow) -> Result<ChannelLine, StoreError> {
     let person = row.get::<Option<i64>, _>(2).map(PersonId);
     let channel = channel(row, 6, person.unwrap_or(PersonId(0)))?;
     Ok(ChannelLine {
         id: channel.id,
-        facility: FacilityId::new(row.get::<&str, _>(0)).map_err(|error| StoreError::Broken(Box::new(error)))?,
+        facility: FacilityId::new(row.get::<&str, _>(0))
+            .map_err(|error| StoreError::Broken(Box::new(error)))?,
         local_id: LocalId::new(row.get::<&str, _>(1)),
         person,
         sink: channel.sink,
@@ -380,7 +492,10 @@ fn line(row: &SqliteRow) -> Result<ChannelLine, StoreError> {
 }
 
 /// See [`crate::store::operator::Operator::list_channels`].
-pub(super) async fn list(reads: &SqlitePool, filter: &ChannelFilter) -> Result<Vec<ChannelLine>, StoreError> {
+pub(super) async fn list(
+    reads: &SqlitePool,
+    filter: &ChannelFilter,
+) -> Result<Vec<ChannelLine>, StoreError> {
     let status = filter.status.map(|status| json(&status)).transpose()?;
     let rows = sqlx::query(AssertSqlSafe(format!(
         "SELECT {LINE_COLUMNS}, {CHANNEL_COLUMNS} FROM channel AS c LEFT JOIN record AS r ON r.facility = c.facility AND r.local_id = c.local_id \

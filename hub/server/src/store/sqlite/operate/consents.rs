@@ -8,7 +8,9 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{audit, reroute_unsent};
 use crate::store::StoreError;
-use crate::store::operator::{By, ConsentForm, ConsentRow, Import, OperateError, RowOutcome, RowResult};
+use crate::store::operator::{
+    By, ConsentForm, ConsentRow, Import, OperateError, RowOutcome, RowResult,
+};
 use crate::store::sqlite::{json, micros, parsed};
 
 /// What is stored of a form: all columns of the import.
@@ -43,18 +45,37 @@ pub(super) async fn import(
             Ok(outcome) => (outcome, None, ""),
             Err((code, why)) => (RowOutcome::Refused, Some(code), why),
         };
-        results.push(RowResult { row: first + index, outcome, code, why: why.to_owned() });
+        results.push(RowResult {
+            row: first + index,
+            outcome,
+            code,
+            why: why.to_owned(),
+        });
     }
     if !how.dry_run {
-        let taken = results.iter().filter(|result| result.outcome != RowOutcome::Refused).count();
-        audit::line(tx, by, "import.consents", &format!("{taken} of {} rows", rows.len())).await?;
+        let taken = results
+            .iter()
+            .filter(|result| result.outcome != RowOutcome::Refused)
+            .count();
+        audit::line(
+            tx,
+            by,
+            "import.consents",
+            &format!("{taken} of {} rows", rows.len()),
+        )
+        .await?;
     }
     Ok(results)
 }
 
 type Refusal = (Code, &'static str);
 
-async fn one(tx: &mut SqliteConnection, row: &ConsentRow, by: &By, how: Import) -> Result<Result<RowOutcome, Refusal>, StoreError> {
+async fn one(
+    tx: &mut SqliteConnection,
+    row: &ConsentRow,
+    by: &By,
+    how: Import,
+) -> Result<Result<RowOutcome, Refusal>, StoreError> {
     let form = match checked(row) {
         Ok(form) => form,
         Err(why) => return Ok(Err((Code::CFG_CSV_ROW, why))),
@@ -64,12 +85,26 @@ async fn one(tx: &mut SqliteConnection, row: &ConsentRow, by: &By, how: Import) 
     if let Some((_, facts)) = &known.record
         && (kana::search_key(&facts.kana) != key || facts.birth_date != row.birth_date)
     {
-        return Ok(Err((Code::RTE_CONSENT_MISMATCH, "kana or birth date differ from the record's")));
+        return Ok(Err((
+            Code::RTE_CONSENT_MISMATCH,
+            "kana or birth date differ from the record's",
+        )));
     }
-    let stored = json(&Stored { form, signed_on: &row.signed_on, signer: &row.signer, relation: &row.relation, purpose: &row.purpose })?;
+    let stored = json(&Stored {
+        form,
+        signed_on: &row.signed_on,
+        signer: &row.signer,
+        relation: &row.relation,
+        purpose: &row.purpose,
+    })?;
     // A withdrawal is never undone, nor put off.
     let withdrawn_on = match &known.consent {
-        Some([_, _, _, before]) if !before.is_empty() && (row.withdrawn_on.is_empty() || *before < row.withdrawn_on) => before.clone(),
+        Some([_, _, _, before])
+            if !before.is_empty()
+                && (row.withdrawn_on.is_empty() || *before < row.withdrawn_on) =>
+        {
+            before.clone()
+        }
         _ => row.withdrawn_on.clone(),
     };
     let now = [stored, key, row.birth_date.clone(), withdrawn_on];
@@ -113,10 +148,18 @@ async fn known(tx: &mut SqliteConnection, row: &ConsentRow) -> Result<Known, Sto
     .bind(row.form_version.clone())
     .fetch_optional(tx)
     .await?;
-    Ok(Known { record, consent: consent.map(|found| [found.get(0), found.get(1), found.get(2), found.get(3)]) })
+    Ok(Known {
+        record,
+        consent: consent.map(|found| [found.get(0), found.get(1), found.get(2), found.get(3)]),
+    })
 }
 
-async fn write(tx: &mut SqliteConnection, row: &ConsentRow, now: &[String; 4], by: &By) -> Result<(), StoreError> {
+async fn write(
+    tx: &mut SqliteConnection,
+    row: &ConsentRow,
+    now: &[String; 4],
+    by: &By,
+) -> Result<(), StoreError> {
     let [form, kana, birth_date, withdrawn_on] = now;
     sqlx::query(
         "INSERT INTO consent (facility, local_id, form_id, form_version, kana, birth_date, form, withdrawn_on, imported_at, actor) \
@@ -149,8 +192,15 @@ async fn write(tx: &mut SqliteConnection, row: &ConsentRow, now: &[String; 4], b
 }
 
 /// Asked for by name only: what was denied for want of consent in the last 30 days is judged again.
-async fn reroute_denied(tx: &mut SqliteConnection, record: RecordId, by: &By) -> Result<(), StoreError> {
-    let since = by.at.checked_sub(crate::compose::FOLLOWED).map_or(0, micros);
+async fn reroute_denied(
+    tx: &mut SqliteConnection,
+    record: RecordId,
+    by: &By,
+) -> Result<(), StoreError> {
+    let since = by
+        .at
+        .checked_sub(crate::compose::FOLLOWED)
+        .map_or(0, micros);
     sqlx::query(
         "INSERT INTO reroute (notice) SELECT DISTINCT n.id FROM notice AS n JOIN decision AS d ON d.notice = n.id AND d.version = n.version \
          WHERE n.record = ?1 AND n.occurred_at >= ?2 AND d.verdict = 'deny' AND d.code IN (?3, ?4, ?5)",
@@ -172,7 +222,9 @@ pub(super) fn is_day(text: &str) -> bool {
 
 /// The entries of a list column.
 pub(super) fn entries(text: &str) -> impl Iterator<Item = &str> {
-    text.split('|').map(str::trim).filter(|entry| !entry.is_empty())
+    text.split('|')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
 }
 
 fn checked(row: &ConsentRow) -> Result<ConsentForm, &'static str> {
@@ -183,7 +235,12 @@ fn checked(row: &ConsentRow) -> Result<ConsentForm, &'static str> {
     if kana::search_key(&row.kana).is_empty() || !is_day(&row.birth_date) {
         return Err("kana and birth_date (YYYY-MM-DD) are needed");
     }
-    let days = [&row.signed_on, &row.valid_from, &row.valid_until, &row.withdrawn_on];
+    let days = [
+        &row.signed_on,
+        &row.valid_from,
+        &row.valid_until,
+        &row.withdrawn_on,
+    ];
     if days.into_iter().any(|day| !day.is_empty() && !is_day(day)) {
         return Err("a date is not of the form YYYY-MM-DD");
     }
@@ -201,13 +258,27 @@ fn checked(row: &ConsentRow) -> Result<ConsentForm, &'static str> {
         valid_from: row.valid_from.clone(),
         valid_until: row.valid_until.clone(),
     };
-    if form.disclosers.iter().any(|facility| FacilityId::new(facility.trim_start_matches("facility:")).is_err()) {
+    if form
+        .disclosers
+        .iter()
+        .any(|facility| FacilityId::new(facility.trim_start_matches("facility:")).is_err())
+    {
         return Err("a discloser is not a facility number");
     }
-    if form.recipients.is_empty() || !form.recipients.iter().all(|recipient| is_recipient(recipient)) {
+    if form.recipients.is_empty()
+        || !form
+            .recipients
+            .iter()
+            .all(|recipient| is_recipient(recipient))
+    {
         return Err("a recipient is not sink:, facility:, class: or district:");
     }
-    if form.items.is_empty() || !form.items.iter().all(|item| item == "*" || ItemClass::find(item).is_some()) {
+    if form.items.is_empty()
+        || !form
+            .items
+            .iter()
+            .all(|item| item == "*" || ItemClass::find(item).is_some())
+    {
         return Err("an item is neither an item class nor *");
     }
     Ok(form)

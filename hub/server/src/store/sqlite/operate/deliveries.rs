@@ -1,14 +1,16 @@
 //! Deliveries: lists, details, release, retry, and the desk.
 
-use renkei_core::{ChannelId, Code, DeliveryId, NoticeId, NoticeKind, PeerRef, PersonId, Post, SinkName, Urgency};
+use renkei_core::{
+    ChannelId, Code, DeliveryId, NoticeId, NoticeKind, PeerRef, PersonId, Post, SinkName, Urgency,
+};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
 
 use super::{at_most, audit, channels, everything_or};
 use crate::store::StoreError;
 use crate::store::operator::{
-    AttemptLine, By, ChannelFilter, DecisionLine, DeliveryDetail, DeliveryFilter, DeliveryLine, DeskLine, OperateError, SeenLine,
-    Selection,
+    AttemptLine, By, ChannelFilter, DecisionLine, DeliveryDetail, DeliveryFilter, DeliveryLine,
+    DeskLine, OperateError, SeenLine, Selection,
 };
 use crate::store::sqlite::{instant, json, micros, parsed};
 use crate::world::DeliveryState;
@@ -23,7 +25,8 @@ pub(super) fn line(row: &SqliteRow) -> Result<DeliveryLine, StoreError> {
         id: DeliveryId::known(row.get::<&str, _>(0)),
         notice: NoticeId(row.get(1)),
         version: row.get(2),
-        kind: NoticeKind::find(row.get(3)).ok_or_else(|| StoreError::Broken("a notice of no kind".into()))?,
+        kind: NoticeKind::find(row.get(3))
+            .ok_or_else(|| StoreError::Broken("a notice of no kind".into()))?,
         sink: SinkName::new(row.get::<&str, _>(4)),
         channel: ChannelId(row.get(5)),
         person: PersonId(row.get(6)),
@@ -45,19 +48,27 @@ pub(super) fn line(row: &SqliteRow) -> Result<DeliveryLine, StoreError> {
 const MATCHES: &str = "(?1 IS NULL OR d.state = ?1) AND (?2 IS NULL OR d.sink = ?2) AND (?3 IS NULL OR d.code = ?3) ORDER BY d.seq DESC LIMIT ?4";
 
 /// See [`crate::store::operator::Operator::deliveries`].
-pub(super) async fn list(reads: &SqlitePool, filter: &DeliveryFilter) -> Result<Vec<DeliveryLine>, StoreError> {
-    let rows = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM delivery AS d JOIN notice AS n ON n.id = d.notice WHERE {MATCHES}")))
-        .bind(filter.state.map(DeliveryState::code))
-        .bind(filter.sink.as_ref().map(|sink| sink.as_str().to_owned()))
-        .bind(filter.code.map(|code| code.as_str()))
-        .bind(at_most(filter.limit))
-        .fetch_all(reads)
-        .await?;
+pub(super) async fn list(
+    reads: &SqlitePool,
+    filter: &DeliveryFilter,
+) -> Result<Vec<DeliveryLine>, StoreError> {
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM delivery AS d JOIN notice AS n ON n.id = d.notice WHERE {MATCHES}"
+    )))
+    .bind(filter.state.map(DeliveryState::code))
+    .bind(filter.sink.as_ref().map(|sink| sink.as_str().to_owned()))
+    .bind(filter.code.map(|code| code.as_str()))
+    .bind(at_most(filter.limit))
+    .fetch_all(reads)
+    .await?;
     rows.iter().map(line).collect()
 }
 
 /// See [`crate::store::operator::Operator::delivery`].
-pub(super) async fn detail(reads: &SqlitePool, id: &DeliveryId) -> Result<Option<DeliveryDetail>, StoreError> {
+pub(super) async fn detail(
+    reads: &SqlitePool,
+    id: &DeliveryId,
+) -> Result<Option<DeliveryDetail>, StoreError> {
     let row = sqlx::query(AssertSqlSafe(format!(
         "SELECT {COLUMNS}, d.disclosure, d.late, d.replaces, d.post FROM delivery AS d JOIN notice AS n ON n.id = d.notice WHERE d.id = ?1"
     )))
@@ -66,8 +77,13 @@ pub(super) async fn detail(reads: &SqlitePool, id: &DeliveryId) -> Result<Option
     .await?;
     let Some(row) = row else { return Ok(None) };
     let delivery = line(&row)?;
-    let filter = ChannelFilter { id: Some(delivery.channel), ..ChannelFilter::default() };
-    let Some(channel) = channels::list(reads, &filter).await?.pop() else { return Ok(None) };
+    let filter = ChannelFilter {
+        id: Some(delivery.channel),
+        ..ChannelFilter::default()
+    };
+    let Some(channel) = channels::list(reads, &filter).await?.pop() else {
+        return Ok(None);
+    };
     let said = decisions(reads, &[delivery.notice.0]).await?;
     let ids = [id.as_str()];
     Ok(Some(DeliveryDetail {
@@ -77,7 +93,12 @@ pub(super) async fn detail(reads: &SqlitePool, id: &DeliveryId) -> Result<Option
         post: parsed(row.get(21))?,
         decisions: said
             .into_iter()
-            .filter(|said| said.version == delivery.version && said.channel.is_none_or(|channel| channel == delivery.channel))
+            .filter(|said| {
+                said.version == delivery.version
+                    && said
+                        .channel
+                        .is_none_or(|channel| channel == delivery.channel)
+            })
             .collect(),
         attempts: attempts(reads, &ids).await?,
         seen: seen(reads, &ids).await?,
@@ -87,7 +108,10 @@ pub(super) async fn detail(reads: &SqlitePool, id: &DeliveryId) -> Result<Option
 }
 
 /// The policy's answers about notices.
-pub(super) async fn decisions(reads: &SqlitePool, notices: &[i64]) -> Result<Vec<DecisionLine>, StoreError> {
+pub(super) async fn decisions(
+    reads: &SqlitePool,
+    notices: &[i64],
+) -> Result<Vec<DecisionLine>, StoreError> {
     let rows = sqlx::query(
         "SELECT d.notice, d.version, d.channel, d.verdict, d.code, d.reason, d.at FROM json_each(?1) AS k \
          CROSS JOIN decision AS d ON d.notice = k.value ORDER BY d.id",
@@ -108,7 +132,10 @@ pub(super) async fn decisions(reads: &SqlitePool, notices: &[i64]) -> Result<Vec
 }
 
 /// Attempts at deliveries.
-pub(super) async fn attempts(reads: &SqlitePool, deliveries: &[&str]) -> Result<Vec<AttemptLine>, StoreError> {
+pub(super) async fn attempts(
+    reads: &SqlitePool,
+    deliveries: &[&str],
+) -> Result<Vec<AttemptLine>, StoreError> {
     let rows = sqlx::query(
         "SELECT a.delivery, a.number, a.at, a.outcome, a.code FROM json_each(?1) AS k CROSS JOIN attempt AS a ON a.delivery = k.value \
          ORDER BY a.at, a.delivery, a.number",
@@ -127,7 +154,10 @@ pub(super) async fn attempts(reads: &SqlitePool, deliveries: &[&str]) -> Result<
 }
 
 /// Who has seen deliveries.
-pub(super) async fn seen(reads: impl sqlx::Executor<'_, Database = sqlx::Sqlite>, deliveries: &[&str]) -> Result<Vec<SeenLine>, StoreError> {
+pub(super) async fn seen(
+    reads: impl sqlx::Executor<'_, Database = sqlx::Sqlite>,
+    deliveries: &[&str],
+) -> Result<Vec<SeenLine>, StoreError> {
     let rows = sqlx::query(
         "SELECT s.delivery, s.reader, s.professions, s.at FROM json_each(?1) AS k CROSS JOIN seen AS s ON s.delivery = k.value ORDER BY s.at, s.reader",
     )
@@ -161,13 +191,23 @@ pub(super) async fn release(
     .execute(&mut *tx)
     .await?
     .rows_affected();
-    audit::line(tx, by, "delivery.release", &format!("{done} deliveries {ids}")).await?;
+    audit::line(
+        tx,
+        by,
+        "delivery.release",
+        &format!("{done} deliveries {ids}"),
+    )
+    .await?;
     audit::human(tx, "human.release", done).await?;
     Ok(done)
 }
 
 /// See [`crate::store::operator::Operator::retry`].
-pub(super) async fn retry(tx: &mut SqliteConnection, which: &Selection<DeliveryId, DeliveryFilter>, by: &By) -> Result<u64, OperateError> {
+pub(super) async fn retry(
+    tx: &mut SqliteConnection,
+    which: &Selection<DeliveryId, DeliveryFilter>,
+    by: &By,
+) -> Result<u64, OperateError> {
     let ids = chosen(tx, which, DeliveryState::Dead).await?;
     // What was never framed has no bytes to send.
     let done = sqlx::query(
@@ -182,7 +222,13 @@ pub(super) async fn retry(tx: &mut SqliteConnection, which: &Selection<DeliveryI
     .execute(&mut *tx)
     .await?
     .rows_affected();
-    audit::line(tx, by, "delivery.retry", &format!("{done} deliveries {ids}")).await?;
+    audit::line(
+        tx,
+        by,
+        "delivery.retry",
+        &format!("{done} deliveries {ids}"),
+    )
+    .await?;
     audit::human(tx, "human.retry", done).await?;
     Ok(done)
 }
@@ -196,13 +242,15 @@ async fn chosen(
     match which {
         Selection::These(ids) => json(ids),
         Selection::Matching(filter) => {
-            let ids: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!("SELECT d.id FROM delivery AS d WHERE {MATCHES}")))
-                .bind(state.code())
-                .bind(filter.sink.as_ref().map(|sink| sink.as_str().to_owned()))
-                .bind(filter.code.map(|code| code.as_str()))
-                .bind(everything_or(filter.limit))
-                .fetch_all(tx)
-                .await?;
+            let ids: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
+                "SELECT d.id FROM delivery AS d WHERE {MATCHES}"
+            )))
+            .bind(state.code())
+            .bind(filter.sink.as_ref().map(|sink| sink.as_str().to_owned()))
+            .bind(filter.code.map(|code| code.as_str()))
+            .bind(everything_or(filter.limit))
+            .fetch_all(tx)
+            .await?;
             json(&ids)
         }
     }
@@ -230,15 +278,22 @@ pub(super) async fn desk(reads: &SqlitePool) -> Result<Vec<DeskLine>, StoreError
 }
 
 /// See [`crate::store::operator::Operator::desk_done`].
-pub(super) async fn desk_done(tx: &mut SqliteConnection, id: &DeliveryId, by: &By) -> Result<(), OperateError> {
-    let row = sqlx::query("SELECT state = 'held' AND code = ?2, attempts FROM delivery WHERE id = ?1")
-        .bind(id.as_str().to_owned())
-        .bind(Code::RTE_ASSISTED.as_str())
-        .fetch_optional(&mut *tx)
-        .await?
-        .ok_or(OperateError::Unknown { what: "delivery" })?;
+pub(super) async fn desk_done(
+    tx: &mut SqliteConnection,
+    id: &DeliveryId,
+    by: &By,
+) -> Result<(), OperateError> {
+    let row =
+        sqlx::query("SELECT state = 'held' AND code = ?2, attempts FROM delivery WHERE id = ?1")
+            .bind(id.as_str().to_owned())
+            .bind(Code::RTE_ASSISTED.as_str())
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(OperateError::Unknown { what: "delivery" })?;
     if !row.get::<bool, _>(0) {
-        return Err(OperateError::NotNow { why: "the delivery does not wait at the desk" });
+        return Err(OperateError::NotNow {
+            why: "the delivery does not wait at the desk",
+        });
     }
     let at = micros(by.at);
     sqlx::query(

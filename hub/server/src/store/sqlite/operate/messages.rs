@@ -6,7 +6,9 @@ use sqlx::{AssertSqlSafe, Executor, Row, Sqlite, SqliteConnection, SqlitePool};
 
 use super::{at_most, audit, everything_or};
 use crate::store::StoreError;
-use crate::store::operator::{By, MessageDetail, MessageFilter, MessageLine, OperateError, Selection, VersionLine};
+use crate::store::operator::{
+    By, MessageDetail, MessageFilter, MessageLine, OperateError, Selection, VersionLine,
+};
 use crate::store::sqlite::load::grouped;
 use crate::store::sqlite::{instant, json, parsed};
 use crate::world::MessageState;
@@ -22,9 +24,14 @@ fn line(row: &SqliteRow) -> Result<MessageLine, StoreError> {
     Ok(MessageLine {
         id: MessageId(row.get(0)),
         source: SourceName::new(row.get::<&str, _>(1)),
-        facility: FacilityId::new(row.get::<&str, _>(2)).map_err(|error| StoreError::Broken(Box::new(error)))?,
+        facility: FacilityId::new(row.get::<&str, _>(2))
+            .map_err(|error| StoreError::Broken(Box::new(error)))?,
         control: row.get(3),
-        state: if waits.is_some() { MessageState::Received } else { ended.unwrap_or(MessageState::Received) },
+        state: if waits.is_some() {
+            MessageState::Received
+        } else {
+            ended.unwrap_or(MessageState::Received)
+        },
         code: row.get(7),
         record: row.get::<Option<i64>, _>(8).map(RecordId),
         mapper: row.get::<Option<String>, _>(9).unwrap_or_default(),
@@ -54,19 +61,33 @@ fn matching(filter: &MessageFilter) -> &'static str {
 }
 
 /// See [`crate::store::operator::Operator::messages`].
-pub(super) async fn list(reads: &SqlitePool, filter: &MessageFilter) -> Result<Vec<MessageLine>, StoreError> {
-    let rows = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM ({}) AS k {JOINS} ORDER BY k.position DESC", matching(filter))))
-        .bind(filter.state.map(MessageState::code))
-        .bind(filter.code.map(|code| code.as_str()))
-        .bind(filter.source.as_ref().map(|source| source.as_str().to_owned()))
-        .bind(at_most(filter.limit))
-        .fetch_all(reads)
-        .await?;
+pub(super) async fn list(
+    reads: &SqlitePool,
+    filter: &MessageFilter,
+) -> Result<Vec<MessageLine>, StoreError> {
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM ({}) AS k {JOINS} ORDER BY k.position DESC",
+        matching(filter)
+    )))
+    .bind(filter.state.map(MessageState::code))
+    .bind(filter.code.map(|code| code.as_str()))
+    .bind(
+        filter
+            .source
+            .as_ref()
+            .map(|source| source.as_str().to_owned()),
+    )
+    .bind(at_most(filter.limit))
+    .fetch_all(reads)
+    .await?;
     rows.iter().map(line).collect()
 }
 
 /// Messages with all that is said about them, in the order of acceptance.
-pub(super) async fn details(reads: &SqlitePool, positions: &[i64]) -> Result<Vec<MessageDetail>, StoreError> {
+pub(super) async fn details(
+    reads: &SqlitePool,
+    positions: &[i64],
+) -> Result<Vec<MessageDetail>, StoreError> {
     let ids = json(&positions)?;
     let seen = sqlx::query(
         "SELECT s.message, r.kind, r.logical_id, s.version, r.withdrawn, coalesce(v.source_time, r.source_time), v.message, s.late, v.withdrawn \
@@ -89,8 +110,16 @@ pub(super) async fn details(reads: &SqlitePool, positions: &[i64]) -> Result<Vec
         all.push(MessageDetail {
             versions: seen.remove(&message.id.0).unwrap_or_default(),
             meta: parsed(row.get(11))?,
-            findings: row.get::<Option<&str>, _>(12).map(parsed).transpose()?.unwrap_or_default(),
-            unread: row.get::<Option<&str>, _>(13).map(parsed).transpose()?.unwrap_or_default(),
+            findings: row
+                .get::<Option<&str>, _>(12)
+                .map(parsed)
+                .transpose()?
+                .unwrap_or_default(),
+            unread: row
+                .get::<Option<&str>, _>(13)
+                .map(parsed)
+                .transpose()?
+                .unwrap_or_default(),
             message,
         });
     }
@@ -110,7 +139,11 @@ fn version(row: &SqliteRow) -> VersionLine {
 }
 
 /// What was cut off at the door has not all its bytes: it would be read as something shorter.
-const CUT_OFF: [Code; 3] = [Code::HL7_FRAME_TRUNCATED, Code::HL7_FRAME_TOO_LARGE, Code::DOC_TOO_LARGE];
+const CUT_OFF: [Code; 3] = [
+    Code::HL7_FRAME_TRUNCATED,
+    Code::HL7_FRAME_TOO_LARGE,
+    Code::DOC_TOO_LARGE,
+];
 
 /// See [`crate::store::operator::Operator::replay`].
 pub(super) async fn replay(
@@ -146,11 +179,19 @@ pub(super) async fn replay(
     Ok(done.rows_affected())
 }
 
-async fn selected<'c>(tx: impl Executor<'c, Database = Sqlite>, filter: &MessageFilter) -> Result<Vec<i64>, StoreError> {
+async fn selected<'c>(
+    tx: impl Executor<'c, Database = Sqlite>,
+    filter: &MessageFilter,
+) -> Result<Vec<i64>, StoreError> {
     let positions = sqlx::query_scalar(matching(filter))
         .bind(filter.state.map(MessageState::code))
         .bind(filter.code.map(|code| code.as_str()))
-        .bind(filter.source.as_ref().map(|source| source.as_str().to_owned()))
+        .bind(
+            filter
+                .source
+                .as_ref()
+                .map(|source| source.as_str().to_owned()),
+        )
         .bind(everything_or(filter.limit))
         .fetch_all(tx)
         .await?;

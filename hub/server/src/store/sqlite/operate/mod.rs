@@ -14,17 +14,20 @@ mod trace;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use renkei_core::{ChannelId, ChannelView, DeliveryId, FacilityId, LocalId, MessageId, PersonId, RecordId, SinkName};
+use renkei_core::{
+    ChannelId, ChannelView, DeliveryId, FacilityId, LocalId, MessageId, PersonId, RecordId,
+    SinkName,
+};
 use sqlx::{Row, SqliteConnection};
 
 use super::writer::{Body, Priority};
 use super::{Sqlite, micros};
 use crate::config::SinkMode;
 use crate::store::operator::{
-    AuditCheck, By, ChannelFilter, ChannelLine, ChannelRow, ConsentRow, Decision, DeliveryDetail, DeliveryFilter,
-    DeliveryLine, DeskLine, EventRow, Import, LedgerCounts, MessageDetail, MessageFilter, MessageLine, OperateError,
-    Operator, PersonFilter, PersonLine, Proposal, Recalled, Render, ReviewLine, RowResult, Selection, SinkOverride,
-    Status, Trace,
+    AuditCheck, By, ChannelFilter, ChannelLine, ChannelRow, ConsentRow, Decision, DeliveryDetail,
+    DeliveryFilter, DeliveryLine, DeskLine, EventRow, Import, LedgerCounts, MessageDetail,
+    MessageFilter, MessageLine, OperateError, Operator, PersonFilter, PersonLine, Proposal,
+    Recalled, Render, ReviewLine, RowResult, Selection, SinkOverride, Status, Trace,
 };
 
 /// Rows of an import written in one transaction.
@@ -48,7 +51,11 @@ fn at_most(limit: u32) -> i64 {
 
 /// The limit of an act: 0 means all.
 fn everything_or(limit: u32) -> i64 {
-    if limit == 0 { i64::MAX } else { i64::from(limit) }
+    if limit == 0 {
+        i64::MAX
+    } else {
+        i64::from(limit)
+    }
 }
 
 /// A count as read.
@@ -64,52 +71,89 @@ fn person_of_record(record: RecordId) -> PersonId {
 
 #[async_trait]
 impl Operator for Sqlite {
-    async fn enrol(&self, patients: &[(FacilityId, LocalId)], by: &By) -> Result<u64, OperateError> {
+    async fn enrol(
+        &self,
+        patients: &[(FacilityId, LocalId)],
+        by: &By,
+    ) -> Result<u64, OperateError> {
         let (patients, by) = (patients.to_vec(), by.clone());
-        self.operate(move |tx| Box::pin(async move { people::enrol(tx, &patients, &by).await })).await
+        self.operate(move |tx| Box::pin(async move { people::enrol(tx, &patients, &by).await }))
+            .await
     }
 
-    async fn unenrol(&self, patients: &[(FacilityId, LocalId)], by: &By) -> Result<u64, OperateError> {
+    async fn unenrol(
+        &self,
+        patients: &[(FacilityId, LocalId)],
+        by: &By,
+    ) -> Result<u64, OperateError> {
         let (patients, by) = (patients.to_vec(), by.clone());
-        self.operate(move |tx| Box::pin(async move { people::unenrol(tx, &patients, &by).await })).await
+        self.operate(move |tx| Box::pin(async move { people::unenrol(tx, &patients, &by).await }))
+            .await
     }
 
-    async fn import_consents(&self, rows: &[ConsentRow], by: &By, how: Import) -> Result<Vec<RowResult>, OperateError> {
+    async fn import_consents(
+        &self,
+        rows: &[ConsentRow],
+        by: &By,
+        how: Import,
+    ) -> Result<Vec<RowResult>, OperateError> {
         let mut results = Vec::with_capacity(rows.len());
         for chunk in rows.chunks(IMPORT_CHUNK) {
             let (chunk, by, first) = (chunk.to_vec(), by.clone(), results.len() + 1);
-            let done = self.operate(move |tx| Box::pin(async move { consents::import(tx, &chunk, first, &by, how).await }));
+            let done = self.operate(move |tx| {
+                Box::pin(async move { consents::import(tx, &chunk, first, &by, how).await })
+            });
             results.extend(done.await?);
         }
         Ok(results)
     }
 
-    async fn import_channels(&self, rows: &[ChannelRow], by: &By, how: Import) -> Result<Vec<RowResult>, OperateError> {
+    async fn import_channels(
+        &self,
+        rows: &[ChannelRow],
+        by: &By,
+        how: Import,
+    ) -> Result<Vec<RowResult>, OperateError> {
         let mut results = Vec::with_capacity(rows.len());
         for chunk in rows.chunks(IMPORT_CHUNK) {
             let (chunk, by, first) = (chunk.to_vec(), by.clone(), results.len() + 1);
-            let done = self.operate(move |tx| Box::pin(async move { channels::import(tx, &chunk, first, &by, how).await }));
+            let done = self.operate(move |tx| {
+                Box::pin(async move { channels::import(tx, &chunk, first, &by, how).await })
+            });
             results.extend(done.await?);
         }
         Ok(results)
     }
 
-    async fn propose(&self, sink: &SinkName, views: &[ChannelView], by: &By) -> Result<Vec<Proposal>, OperateError> {
+    async fn propose(
+        &self,
+        sink: &SinkName,
+        views: &[ChannelView],
+        by: &By,
+    ) -> Result<Vec<Proposal>, OperateError> {
         let (sink, views, by) = (sink.clone(), views.to_vec(), by.clone());
-        self.operate(move |tx| Box::pin(async move { channels::propose(tx, &sink, &views, &by).await })).await
+        self.operate(move |tx| {
+            Box::pin(async move { channels::propose(tx, &sink, &views, &by).await })
+        })
+        .await
     }
 
     async fn confirm_channel(&self, channel: ChannelId, by: &By) -> Result<(), OperateError> {
         let by = by.clone();
-        self.operate(move |tx| Box::pin(async move { channels::confirm(tx, channel, &by).await })).await
+        self.operate(move |tx| Box::pin(async move { channels::confirm(tx, channel, &by).await }))
+            .await
     }
 
     async fn break_channel(&self, channel: ChannelId, by: &By) -> Result<(), OperateError> {
         let by = by.clone();
-        self.operate(move |tx| Box::pin(async move { channels::break_off(tx, channel, &by).await })).await
+        self.operate(move |tx| Box::pin(async move { channels::break_off(tx, channel, &by).await }))
+            .await
     }
 
-    async fn list_channels(&self, filter: &ChannelFilter) -> Result<Vec<ChannelLine>, OperateError> {
+    async fn list_channels(
+        &self,
+        filter: &ChannelFilter,
+    ) -> Result<Vec<ChannelLine>, OperateError> {
         Ok(channels::list(&self.reads, filter).await?)
     }
 
@@ -121,14 +165,30 @@ impl Operator for Sqlite {
         Ok(reviews::open(&self.reads).await?)
     }
 
-    async fn decide_review(&self, record: RecordId, decision: Decision, by: &By) -> Result<u64, OperateError> {
+    async fn decide_review(
+        &self,
+        record: RecordId,
+        decision: Decision,
+        by: &By,
+    ) -> Result<u64, OperateError> {
         let by = by.clone();
-        self.operate(move |tx| Box::pin(async move { reviews::decide(tx, record, decision, &by).await })).await
+        self.operate(move |tx| {
+            Box::pin(async move { reviews::decide(tx, record, decision, &by).await })
+        })
+        .await
     }
 
-    async fn relink(&self, record: RecordId, person: Option<PersonId>, by: &By) -> Result<PersonId, OperateError> {
+    async fn relink(
+        &self,
+        record: RecordId,
+        person: Option<PersonId>,
+        by: &By,
+    ) -> Result<PersonId, OperateError> {
         let by = by.clone();
-        self.operate(move |tx| Box::pin(async move { reviews::relink(tx, record, person, &by).await })).await
+        self.operate(move |tx| {
+            Box::pin(async move { reviews::relink(tx, record, person, &by).await })
+        })
+        .await
     }
 
     async fn messages(&self, filter: &MessageFilter) -> Result<Vec<MessageLine>, OperateError> {
@@ -139,9 +199,17 @@ impl Operator for Sqlite {
         Ok(messages::details(&self.reads, &[id.0]).await?.pop())
     }
 
-    async fn replay(&self, which: &Selection<MessageId, MessageFilter>, release: bool, by: &By) -> Result<u64, OperateError> {
+    async fn replay(
+        &self,
+        which: &Selection<MessageId, MessageFilter>,
+        release: bool,
+        by: &By,
+    ) -> Result<u64, OperateError> {
         let (which, by) = (which.clone(), by.clone());
-        self.operate(move |tx| Box::pin(async move { messages::replay(tx, &which, release, &by).await })).await
+        self.operate(move |tx| {
+            Box::pin(async move { messages::replay(tx, &which, release, &by).await })
+        })
+        .await
     }
 
     async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryLine>, OperateError> {
@@ -152,14 +220,24 @@ impl Operator for Sqlite {
         Ok(deliveries::detail(&self.reads, id).await?)
     }
 
-    async fn release(&self, which: &Selection<DeliveryId, DeliveryFilter>, by: &By) -> Result<u64, OperateError> {
+    async fn release(
+        &self,
+        which: &Selection<DeliveryId, DeliveryFilter>,
+        by: &By,
+    ) -> Result<u64, OperateError> {
         let (which, by) = (which.clone(), by.clone());
-        self.operate(move |tx| Box::pin(async move { deliveries::release(tx, &which, &by).await })).await
+        self.operate(move |tx| Box::pin(async move { deliveries::release(tx, &which, &by).await }))
+            .await
     }
 
-    async fn retry(&self, which: &Selection<DeliveryId, DeliveryFilter>, by: &By) -> Result<u64, OperateError> {
+    async fn retry(
+        &self,
+        which: &Selection<DeliveryId, DeliveryFilter>,
+        by: &By,
+    ) -> Result<u64, OperateError> {
         let (which, by) = (which.clone(), by.clone());
-        self.operate(move |tx| Box::pin(async move { deliveries::retry(tx, &which, &by).await })).await
+        self.operate(move |tx| Box::pin(async move { deliveries::retry(tx, &which, &by).await }))
+            .await
     }
 
     async fn desk(&self) -> Result<Vec<DeskLine>, OperateError> {
@@ -168,21 +246,37 @@ impl Operator for Sqlite {
 
     async fn desk_done(&self, id: &DeliveryId, by: &By) -> Result<(), OperateError> {
         let (id, by) = (id.clone(), by.clone());
-        self.operate(move |tx| Box::pin(async move { deliveries::desk_done(tx, &id, &by).await })).await
+        self.operate(move |tx| Box::pin(async move { deliveries::desk_done(tx, &id, &by).await }))
+            .await
     }
 
-    async fn sink_override(&self, sink: &SinkName, mode: Option<SinkMode>, paused: Option<bool>, by: &By) -> Result<(), OperateError> {
+    async fn sink_override(
+        &self,
+        sink: &SinkName,
+        mode: Option<SinkMode>,
+        paused: Option<bool>,
+        by: &By,
+    ) -> Result<(), OperateError> {
         let (sink, by) = (sink.clone(), by.clone());
-        self.operate(move |tx| Box::pin(async move { report::set_sink(tx, &sink, mode, paused, &by).await })).await
+        self.operate(move |tx| {
+            Box::pin(async move { report::set_sink(tx, &sink, mode, paused, &by).await })
+        })
+        .await
     }
 
     async fn sink_overrides(&self) -> Result<Vec<SinkOverride>, OperateError> {
         Ok(report::sinks(&self.reads).await?)
     }
 
-    async fn recall(&self, id: &DeliveryId, by: &By, render: Render) -> Result<Recalled, OperateError> {
+    async fn recall(
+        &self,
+        id: &DeliveryId,
+        by: &By,
+        render: Render,
+    ) -> Result<Recalled, OperateError> {
         let (id, by) = (id.clone(), by.clone());
-        self.operate(move |tx| Box::pin(async move { recall::recall(tx, &id, &by, &render).await })).await
+        self.operate(move |tx| Box::pin(async move { recall::recall(tx, &id, &by, &render).await }))
+            .await
     }
 
     async fn trace(&self, term: &str) -> Result<Trace, OperateError> {
@@ -207,7 +301,11 @@ impl Operator for Sqlite {
 }
 
 /// Lets the notices of a record be routed again: those of the last 30 days that have something unsent.
-async fn reroute_unsent(tx: &mut SqliteConnection, record: RecordId, now: Timestamp) -> Result<(), sqlx::Error> {
+async fn reroute_unsent(
+    tx: &mut SqliteConnection,
+    record: RecordId,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
     let since = now.checked_sub(crate::compose::FOLLOWED).map_or(0, micros);
     sqlx::query(
         "INSERT INTO reroute (notice) SELECT n.id FROM notice AS n WHERE n.record = ?1 AND n.occurred_at >= ?2 \

@@ -14,7 +14,11 @@ use crate::store::sqlite::load::record;
 use crate::store::sqlite::{json, micros};
 
 /// See [`crate::store::operator::Operator::enrol`].
-pub(super) async fn enrol(tx: &mut SqliteConnection, patients: &[(FacilityId, LocalId)], by: &By) -> Result<u64, OperateError> {
+pub(super) async fn enrol(
+    tx: &mut SqliteConnection,
+    patients: &[(FacilityId, LocalId)],
+    by: &By,
+) -> Result<u64, OperateError> {
     let done = sqlx::query(
         "INSERT OR IGNORE INTO enrolment (facility, local_id, at, actor) SELECT value ->> 0, value ->> 1, ?2, ?3 FROM json_each(?1)",
     )
@@ -23,17 +27,33 @@ pub(super) async fn enrol(tx: &mut SqliteConnection, patients: &[(FacilityId, Lo
     .bind(by.actor.clone())
     .execute(&mut *tx)
     .await?;
-    audit::line(tx, by, "enrol", &format!("{} patients", done.rows_affected())).await?;
+    audit::line(
+        tx,
+        by,
+        "enrol",
+        &format!("{} patients", done.rows_affected()),
+    )
+    .await?;
     Ok(done.rows_affected())
 }
 
 /// See [`crate::store::operator::Operator::unenrol`].
-pub(super) async fn unenrol(tx: &mut SqliteConnection, patients: &[(FacilityId, LocalId)], by: &By) -> Result<u64, OperateError> {
+pub(super) async fn unenrol(
+    tx: &mut SqliteConnection,
+    patients: &[(FacilityId, LocalId)],
+    by: &By,
+) -> Result<u64, OperateError> {
     let done = sqlx::query("DELETE FROM enrolment WHERE (facility, local_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))")
         .bind(json(&patients)?)
         .execute(&mut *tx)
         .await?;
-    audit::line(tx, by, "unenrol", &format!("{} patients", done.rows_affected())).await?;
+    audit::line(
+        tx,
+        by,
+        "unenrol",
+        &format!("{} patients", done.rows_affected()),
+    )
+    .await?;
     Ok(done.rows_affected())
 }
 
@@ -59,7 +79,10 @@ fn line(row: &SqliteRow) -> Result<RecordLine, StoreError> {
 }
 
 /// See [`crate::store::operator::Operator::people`].
-pub(super) async fn list(reads: &SqlitePool, filter: &PersonFilter) -> Result<Vec<PersonLine>, StoreError> {
+pub(super) async fn list(
+    reads: &SqlitePool,
+    filter: &PersonFilter,
+) -> Result<Vec<PersonLine>, StoreError> {
     let kana = filter.kana.as_deref().map(kana::search_key);
     let rows = sqlx::query(AssertSqlSafe(format!(
         "SELECT {COLUMNS} FROM record AS r WHERE (?1 IS NULL OR r.facility = ?1) AND (?2 IS NULL OR r.local_id = ?2) \
@@ -76,7 +99,10 @@ pub(super) async fn list(reads: &SqlitePool, filter: &PersonFilter) -> Result<Ve
 }
 
 /// One record.
-pub(super) async fn records(reads: &SqlitePool, ids: &[i64]) -> Result<Vec<RecordLine>, StoreError> {
+pub(super) async fn records(
+    reads: &SqlitePool,
+    ids: &[i64],
+) -> Result<Vec<RecordLine>, StoreError> {
     let rows = sqlx::query(AssertSqlSafe(format!(
         "SELECT {COLUMNS} FROM json_each(?1) AS k CROSS JOIN record AS r ON r.id = k.value"
     )))
@@ -87,7 +113,10 @@ pub(super) async fn records(reads: &SqlitePool, ids: &[i64]) -> Result<Vec<Recor
 }
 
 /// Persons with all their records.
-pub(super) async fn persons(reads: &SqlitePool, ids: &[i64]) -> Result<Vec<PersonLine>, StoreError> {
+pub(super) async fn persons(
+    reads: &SqlitePool,
+    ids: &[i64],
+) -> Result<Vec<PersonLine>, StoreError> {
     let rows = sqlx::query(AssertSqlSafe(format!(
         "SELECT {COLUMNS} FROM json_each(?1) AS k CROSS JOIN record AS r ON r.person = k.value ORDER BY r.id"
     )))
@@ -104,9 +133,15 @@ fn grouped(records: Vec<RecordLine>) -> Vec<PersonLine> {
     for record in records {
         match record.person {
             Some(person) => persons.entry(person).or_default().push(record),
-            None => alone.push(PersonLine { person: None, records: vec![record] }),
+            None => alone.push(PersonLine {
+                person: None,
+                records: vec![record],
+            }),
         }
     }
-    let known = persons.into_iter().map(|(person, records)| PersonLine { person: Some(person), records });
+    let known = persons.into_iter().map(|(person, records)| PersonLine {
+        person: Some(person),
+        records,
+    });
     known.chain(alone).collect()
 }

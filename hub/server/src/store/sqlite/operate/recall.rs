@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use renkei_core::{Change, ChannelId, Code, DeliveryId, FacilityId, NoticeId, PersonId, SinkName, Urgency};
+use renkei_core::{
+    Change, ChannelId, Code, DeliveryId, FacilityId, NoticeId, PersonId, SinkName, Urgency,
+};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::{audit, deliveries};
@@ -28,7 +30,12 @@ struct Told {
 }
 
 /// See [`crate::store::operator::Operator::recall`].
-pub(super) async fn recall(tx: &mut SqliteConnection, id: &DeliveryId, by: &By, render: &Render) -> Result<Recalled, OperateError> {
+pub(super) async fn recall(
+    tx: &mut SqliteConnection,
+    id: &DeliveryId,
+    by: &By,
+    render: &Render,
+) -> Result<Recalled, OperateError> {
     let notice: i64 = sqlx::query_scalar("SELECT notice FROM delivery WHERE id = ?1")
         .bind(id.as_str().to_owned())
         .fetch_optional(&mut *tx)
@@ -48,7 +55,11 @@ pub(super) async fn recall(tx: &mut SqliteConnection, id: &DeliveryId, by: &By, 
         recalled.push(withdraw(tx, notice, told, by, render).await?);
     }
     let later = |wait| by.at.checked_add(wait).unwrap_or(Timestamp::MAX);
-    let (first_report_from, first_report_by, full_report_by) = (later(FIRST_REPORT_FROM), later(FIRST_REPORT_BY), later(FULL_REPORT_BY));
+    let (first_report_from, first_report_by, full_report_by) = (
+        later(FIRST_REPORT_FROM),
+        later(FIRST_REPORT_BY),
+        later(FULL_REPORT_BY),
+    );
     let incident = sqlx::query(
         "INSERT INTO incident (notice, delivery, opened_at, first_report_from, first_report_by, full_report_by, reason, actor) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
@@ -64,9 +75,23 @@ pub(super) async fn recall(tx: &mut SqliteConnection, id: &DeliveryId, by: &By, 
     .fetch_one(&mut *tx)
     .await?
     .get(0);
-    audit::line(tx, by, "recall", &format!("delivery {id}, notice {notice}, incident {incident}")).await?;
+    audit::line(
+        tx,
+        by,
+        "recall",
+        &format!("delivery {id}, notice {notice}, incident {incident}"),
+    )
+    .await?;
     audit::human(tx, "human.recall", 1).await?;
-    Ok(Recalled { notice, incident, told: recalled, stopped, first_report_from, first_report_by, full_report_by })
+    Ok(Recalled {
+        notice,
+        incident,
+        told: recalled,
+        stopped,
+        first_report_from,
+        first_report_by,
+        full_report_by,
+    })
 }
 
 /// The last thing told in each channel; attempts without an answer count as told.
@@ -90,7 +115,8 @@ async fn told(tx: &mut SqliteConnection, notice: NoticeId) -> Result<Vec<Told>, 
             continue;
         }
         let version: u32 = row.get(2);
-        let facility = FacilityId::new(row.get::<&str, _>(6)).map_err(|error| StoreError::Broken(Box::new(error)))?;
+        let facility = FacilityId::new(row.get::<&str, _>(6))
+            .map_err(|error| StoreError::Broken(Box::new(error)))?;
         let told = Told {
             id: DeliveryId::known(row.get::<&str, _>(0)),
             first: DeliveryId::known(row.get::<&str, _>(1)),
@@ -119,11 +145,20 @@ async fn stop(tx: &mut SqliteConnection, notice: NoticeId) -> Result<Vec<Deliver
     .bind(Code::DLV_RECALLED.as_str())
     .fetch_all(tx)
     .await?;
-    Ok(rows.iter().map(|row| DeliveryId::known(row.get::<&str, _>(0))).collect())
+    Ok(rows
+        .iter()
+        .map(|row| DeliveryId::known(row.get::<&str, _>(0)))
+        .collect())
 }
 
 /// Puts the withdrawal into the outbox, released: it goes out whatever the mode and age.
-async fn withdraw(tx: &mut SqliteConnection, notice: NoticeId, told: Told, by: &By, render: &Render) -> Result<RecalledAt, StoreError> {
+async fn withdraw(
+    tx: &mut SqliteConnection,
+    notice: NoticeId,
+    told: Told,
+    by: &By,
+    render: &Render,
+) -> Result<RecalledAt, StoreError> {
     let channel = &told.from.channel;
     let withdrawal = DeliveryId::derive(channel.id, notice, told.version + 1, "wrong-patient");
     let (post, payload, code) = match render(&told.from) {

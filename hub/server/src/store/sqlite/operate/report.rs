@@ -11,7 +11,8 @@ use super::{audit, count};
 use crate::config::SinkMode;
 use crate::store::StoreError;
 use crate::store::operator::{
-    By, DecisionCount, DeliveryCount, EventDelivery, EventRow, LedgerCounts, OperateError, Run, SinkOverride, Status,
+    By, DecisionCount, DeliveryCount, EventDelivery, EventRow, LedgerCounts, OperateError, Run,
+    SinkOverride, Status,
 };
 use crate::store::sqlite::load::grouped;
 use crate::store::sqlite::{instant, json, micros, parsed};
@@ -25,7 +26,10 @@ pub(super) async fn set_sink(
     paused: Option<bool>,
     by: &By,
 ) -> Result<(), OperateError> {
-    let mode = mode.map(|mode| json(&mode)).transpose()?.map(|mode| mode.trim_matches('"').to_owned());
+    let mode = mode
+        .map(|mode| json(&mode))
+        .transpose()?
+        .map(|mode| mode.trim_matches('"').to_owned());
     sqlx::query(
         "INSERT INTO sink_override (sink, mode, paused) VALUES (?1, ?2, coalesce(?3, 0)) \
          ON CONFLICT (sink) DO UPDATE SET mode = coalesce(?2, mode), paused = coalesce(?3, paused)",
@@ -35,7 +39,10 @@ pub(super) async fn set_sink(
     .bind(paused)
     .execute(&mut *tx)
     .await?;
-    let target = format!("{sink} mode {} paused {paused:?}", mode.as_deref().unwrap_or("as it was"));
+    let target = format!(
+        "{sink} mode {} paused {paused:?}",
+        mode.as_deref().unwrap_or("as it was")
+    );
     audit::line(tx, by, "sink.set", &target).await?;
     audit::human(tx, "human.sink", 1).await?;
     Ok(())
@@ -43,10 +50,19 @@ pub(super) async fn set_sink(
 
 /// See [`crate::store::operator::Operator::sink_overrides`].
 pub(super) async fn sinks(reads: &SqlitePool) -> Result<Vec<SinkOverride>, StoreError> {
-    let rows = sqlx::query("SELECT sink, mode, paused FROM sink_override ORDER BY sink").fetch_all(reads).await?;
+    let rows = sqlx::query("SELECT sink, mode, paused FROM sink_override ORDER BY sink")
+        .fetch_all(reads)
+        .await?;
     let one = |row: &SqliteRow| {
-        let mode = row.get::<Option<&str>, _>(1).map(|mode| parsed(&format!("\"{mode}\""))).transpose()?;
-        Ok(SinkOverride { sink: SinkName::new(row.get::<&str, _>(0)), mode, paused: row.get(2) })
+        let mode = row
+            .get::<Option<&str>, _>(1)
+            .map(|mode| parsed(&format!("\"{mode}\"")))
+            .transpose()?;
+        Ok(SinkOverride {
+            sink: SinkName::new(row.get::<&str, _>(0)),
+            mode,
+            paused: row.get(2),
+        })
     };
     rows.iter().map(one).collect()
 }
@@ -65,7 +81,9 @@ pub(super) async fn status(reads: &SqlitePool, now: Timestamp) -> Result<Status,
     .fetch_one(reads)
     .await?;
     let age = |at: Option<i64>| at.map(|at| now.duration_since(instant(at)).as_secs());
-    let last = sqlx::query("SELECT started_at, ended_at FROM run ORDER BY id DESC LIMIT 1").fetch_optional(reads).await?;
+    let last = sqlx::query("SELECT started_at, ended_at FROM run ORDER BY id DESC LIMIT 1")
+        .fetch_optional(reads)
+        .await?;
     Ok(Status {
         oldest_waiting_secs: age(row.get(0)),
         oldest_pending_secs: age(row.get(1)),
@@ -74,19 +92,33 @@ pub(super) async fn status(reads: &SqlitePool, now: Timestamp) -> Result<Status,
         failed: count(&row, 4),
         pending: count(&row, 5),
         sent: count(&row, 6),
-        held: counted(reads, "SELECT code, count(*) FROM delivery WHERE state = 'held' GROUP BY code").await?,
-        dead: counted(reads, "SELECT code, count(*) FROM delivery WHERE state = 'dead' GROUP BY code").await?,
+        held: counted(
+            reads,
+            "SELECT code, count(*) FROM delivery WHERE state = 'held' GROUP BY code",
+        )
+        .await?,
+        dead: counted(
+            reads,
+            "SELECT code, count(*) FROM delivery WHERE state = 'dead' GROUP BY code",
+        )
+        .await?,
         reviews: count(&row, 7),
         proposed_channels: count(&row, 8),
         incidents: count(&row, 9),
         counters: counted(reads, "SELECT name, value FROM counter").await?,
         sinks: sinks(reads).await?,
-        last_run: last.map(|row| Run { started_at: instant(row.get(0)), ended_at: row.get::<Option<i64>, _>(1).map(instant) }),
+        last_run: last.map(|row| Run {
+            started_at: instant(row.get(0)),
+            ended_at: row.get::<Option<i64>, _>(1).map(instant),
+        }),
     })
 }
 
 /// Pairs of a name and a number.
-async fn counted(reads: &SqlitePool, query: &'static str) -> Result<BTreeMap<String, u64>, StoreError> {
+async fn counted(
+    reads: &SqlitePool,
+    query: &'static str,
+) -> Result<BTreeMap<String, u64>, StoreError> {
     let rows = sqlx::query(query).fetch_all(reads).await?;
     Ok(rows.iter().map(|row| (row.get(0), count(row, 1))).collect())
 }
@@ -99,8 +131,12 @@ pub(super) async fn counts(reads: &SqlitePool) -> Result<LedgerCounts, StoreErro
     )
     .fetch_one(reads)
     .await?;
-    let decisions = sqlx::query("SELECT verdict, code, count(*) FROM decision GROUP BY verdict, code ORDER BY verdict, code");
-    let deliveries = sqlx::query("SELECT sink, state, code, count(*) FROM delivery GROUP BY sink, state, code ORDER BY sink, state, code");
+    let decisions = sqlx::query(
+        "SELECT verdict, code, count(*) FROM decision GROUP BY verdict, code ORDER BY verdict, code",
+    );
+    let deliveries = sqlx::query(
+        "SELECT sink, state, code, count(*) FROM delivery GROUP BY sink, state, code ORDER BY sink, state, code",
+    );
     Ok(LedgerCounts {
         messages: counted(
             reads,
@@ -141,7 +177,11 @@ pub(super) async fn counts(reads: &SqlitePool) -> Result<LedgerCounts, StoreErro
 /// See [`crate::store::operator::Operator::event_rows`].
 pub(super) async fn events(reads: &SqlitePool) -> Result<Vec<EventRow>, StoreError> {
     let mut deliveries = deliveries_of_events(reads).await?;
-    let said = sqlx::query("SELECT DISTINCT notice, verdict, code FROM decision ORDER BY notice, verdict, code").fetch_all(reads).await?;
+    let said = sqlx::query(
+        "SELECT DISTINCT notice, verdict, code FROM decision ORDER BY notice, verdict, code",
+    )
+    .fetch_all(reads)
+    .await?;
     let word = |row: &SqliteRow| match row.get::<Option<&str>, _>(2) {
         Some(code) => format!("{} {code}", row.get::<&str, _>(1)),
         None => row.get(1),
@@ -164,9 +204,11 @@ pub(super) async fn events(reads: &SqlitePool) -> Result<Vec<EventRow>, StoreErr
         let notice: i64 = row.get(0);
         events.push(EventRow {
             notice: NoticeId(notice),
-            kind: NoticeKind::find(row.get(1)).ok_or_else(|| StoreError::Broken("a notice of no kind".into()))?,
+            kind: NoticeKind::find(row.get(1))
+                .ok_or_else(|| StoreError::Broken("a notice of no kind".into()))?,
             occurred_at: instant(row.get(2)),
-            facility: FacilityId::new(row.get::<&str, _>(3)).map_err(|error| StoreError::Broken(Box::new(error)))?,
+            facility: FacilityId::new(row.get::<&str, _>(3))
+                .map_err(|error| StoreError::Broken(Box::new(error)))?,
             source: SourceName::new(row.get::<&str, _>(4)),
             person: PersonId(row.get(5)),
             messages: count(&row, 7),
@@ -180,7 +222,9 @@ pub(super) async fn events(reads: &SqlitePool) -> Result<Vec<EventRow>, StoreErr
     Ok(events)
 }
 
-async fn deliveries_of_events(reads: &SqlitePool) -> Result<std::collections::HashMap<i64, Vec<EventDelivery>>, StoreError> {
+async fn deliveries_of_events(
+    reads: &SqlitePool,
+) -> Result<std::collections::HashMap<i64, Vec<EventDelivery>>, StoreError> {
     let rows = sqlx::query(
         "SELECT d.notice, d.sink, d.version, d.change, d.state, d.code, (SELECT count(*) FROM seen AS s WHERE s.delivery = d.id) \
          FROM delivery AS d ORDER BY d.seq",

@@ -21,7 +21,9 @@ pub(super) async fn open(reads: &SqlitePool) -> Result<Vec<ReviewLine>, StoreErr
     let mut reviews = Vec::with_capacity(rows.len());
     for row in rows {
         let candidates: Vec<i64> = parsed(row.get(2))?;
-        let Some(record) = people::records(reads, &[row.get(0)]).await?.pop() else { continue };
+        let Some(record) = people::records(reads, &[row.get(0)]).await?.pop() else {
+            continue;
+        };
         reviews.push(ReviewLine {
             record,
             code: row.get(1),
@@ -34,20 +36,30 @@ pub(super) async fn open(reads: &SqlitePool) -> Result<Vec<ReviewLine>, StoreErr
 }
 
 /// See [`crate::store::operator::Operator::decide_review`].
-pub(super) async fn decide(tx: &mut SqliteConnection, record: RecordId, decision: Decision, by: &By) -> Result<u64, OperateError> {
+pub(super) async fn decide(
+    tx: &mut SqliteConnection,
+    record: RecordId,
+    decision: Decision,
+    by: &By,
+) -> Result<u64, OperateError> {
     let decided = sqlx::query("SELECT decided_at IS NOT NULL FROM review WHERE record = ?1")
         .bind(record.0)
         .fetch_optional(&mut *tx)
         .await?
         .ok_or(OperateError::Unknown { what: "review" })?;
     if decided.get(0) {
-        return Err(OperateError::NotNow { why: "the review is decided already; use relink" });
+        return Err(OperateError::NotNow {
+            why: "the review is decided already; use relink",
+        });
     }
     match decision {
         Decision::Join(person) => link(tx, record, Some(person), by).await?,
         Decision::NewPerson => link(tx, record, None, by).await?,
         Decision::Reject => {
-            sqlx::query("UPDATE record SET rejected = 1 WHERE id = ?1").bind(record.0).execute(&mut *tx).await?;
+            sqlx::query("UPDATE record SET rejected = 1 WHERE id = ?1")
+                .bind(record.0)
+                .execute(&mut *tx)
+                .await?;
             person_of_record(record)
         }
     };
@@ -89,9 +101,15 @@ pub(super) async fn relink(
         .ok_or(OperateError::Unknown { what: "record" })?;
     let person = link(tx, record, person, by).await?;
     if before.get::<Option<i64>, _>(0) == Some(person.0) {
-        return Err(OperateError::NotNow { why: "the record is linked to this person already" });
+        return Err(OperateError::NotNow {
+            why: "the record is linked to this person already",
+        });
     }
-    sqlx::query("UPDATE notice SET person = ?2, backfill = 1 WHERE record = ?1").bind(record.0).bind(person.0).execute(&mut *tx).await?;
+    sqlx::query("UPDATE notice SET person = ?2, backfill = 1 WHERE record = ?1")
+        .bind(record.0)
+        .bind(person.0)
+        .execute(&mut *tx)
+        .await?;
     sqlx::query(
         "UPDATE delivery SET state = 'dead', code = ?3, due_at = NULL WHERE state IN ('pending', 'held') AND person <> ?2 \
          AND notice IN (SELECT id FROM notice WHERE record = ?1)",
@@ -102,17 +120,33 @@ pub(super) async fn relink(
     .execute(&mut *tx)
     .await?;
     free_parked(tx, record).await?;
-    audit::line(tx, by, "relink", &format!("record {record} to person {person}")).await?;
+    audit::line(
+        tx,
+        by,
+        "relink",
+        &format!("record {record} to person {person}"),
+    )
+    .await?;
     audit::human(tx, "human.relink", 1).await?;
     Ok(person)
 }
 
 /// Links a record to a person that exists, or to one of its own.
-async fn link(tx: &mut SqliteConnection, record: RecordId, person: Option<PersonId>, by: &By) -> Result<PersonId, OperateError> {
+async fn link(
+    tx: &mut SqliteConnection,
+    record: RecordId,
+    person: Option<PersonId>,
+    by: &By,
+) -> Result<PersonId, OperateError> {
     let person = match person {
         Some(person) => {
-            let known = sqlx::query("SELECT 1 FROM person WHERE id = ?1").bind(person.0).fetch_optional(&mut *tx).await?;
-            known.map(|_| person).ok_or(OperateError::Unknown { what: "person" })?
+            let known = sqlx::query("SELECT 1 FROM person WHERE id = ?1")
+                .bind(person.0)
+                .fetch_optional(&mut *tx)
+                .await?;
+            known
+                .map(|_| person)
+                .ok_or(OperateError::Unknown { what: "person" })?
         }
         None => {
             let own = person_of_record(record);
@@ -124,7 +158,11 @@ async fn link(tx: &mut SqliteConnection, record: RecordId, person: Option<Person
             own
         }
     };
-    sqlx::query("UPDATE record SET person = ?2, rejected = 0 WHERE id = ?1").bind(record.0).bind(person.0).execute(tx).await?;
+    sqlx::query("UPDATE record SET person = ?2, rejected = 0 WHERE id = ?1")
+        .bind(record.0)
+        .bind(person.0)
+        .execute(tx)
+        .await?;
     Ok(person)
 }
 
@@ -137,6 +175,9 @@ async fn free_parked(tx: &mut SqliteConnection, record: RecordId) -> Result<u64,
     .bind(record.0)
     .execute(&mut *tx)
     .await?;
-    sqlx::query("DELETE FROM outcome WHERE state = 'parked' AND record = ?1").bind(record.0).execute(tx).await?;
+    sqlx::query("DELETE FROM outcome WHERE state = 'parked' AND record = ?1")
+        .bind(record.0)
+        .execute(tx)
+        .await?;
     Ok(freed.rows_affected())
 }

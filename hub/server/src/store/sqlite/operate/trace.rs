@@ -37,7 +37,9 @@ pub(super) async fn trace(reads: &SqlitePool, term: &str) -> Result<Trace, Store
     by_term(reads, term, &mut found).await?;
     by_order(reads, term, &mut found).await?;
     follow(reads, &mut found).await?;
-    let truncated = [&found.messages, &found.resources, &found.notices].iter().any(|ids| ids.len() > SHOWN);
+    let truncated = [&found.messages, &found.resources, &found.notices]
+        .iter()
+        .any(|ids| ids.len() > SHOWN);
     let newest = |ids: &BTreeSet<i64>| {
         let mut ids: Vec<i64> = ids.iter().rev().take(SHOWN).copied().collect();
         ids.reverse();
@@ -51,7 +53,10 @@ pub(super) async fn trace(reads: &SqlitePool, term: &str) -> Result<Trace, Store
     .bind(json(&notices)?)
     .fetch_all(reads)
     .await?;
-    let sent = rows.iter().map(deliveries::line).collect::<Result<Vec<_>, _>>()?;
+    let sent = rows
+        .iter()
+        .map(deliveries::line)
+        .collect::<Result<Vec<_>, _>>()?;
     let ids: Vec<&str> = sent.iter().map(|delivery| delivery.id.as_str()).collect();
     Ok(Trace {
         messages: messages::details(reads, &newest(&found.messages)).await?,
@@ -76,7 +81,10 @@ async fn by_term(reads: &SqlitePool, term: &str, found: &mut Found) -> Result<()
     .fetch_all(reads)
     .await?;
     found.messages.extend(positions);
-    let records: Vec<i64> = sqlx::query_scalar("SELECT id FROM record WHERE local_id = ?1").bind(term.to_owned()).fetch_all(reads).await?;
+    let records: Vec<i64> = sqlx::query_scalar("SELECT id FROM record WHERE local_id = ?1")
+        .bind(term.to_owned())
+        .fetch_all(reads)
+        .await?;
     found.named.extend(&records);
     found.records.extend(records);
     let notices: Vec<i64> =
@@ -93,7 +101,9 @@ async fn by_order(reads: &SqlitePool, term: &str, found: &mut Found) -> Result<(
     if term.chars().count() < 4 {
         return Ok(());
     }
-    let mut top: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM resource").fetch_one(reads).await?;
+    let mut top: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM resource")
+        .fetch_one(reads)
+        .await?;
     while top > 0 && found.resources.len() <= SHOWN {
         let hits: Vec<i64> = sqlx::query_scalar(
             "SELECT id FROM resource WHERE id > ?2 AND id <= ?3 AND (instr('|' || natural_key || '|', '|' || ?1 || '|') > 0 \
@@ -154,10 +164,12 @@ async fn follow(reads: &SqlitePool, found: &mut Found) -> Result<(), StoreError>
 
 /// Notices that tell one of the resources, and the resources of the notices that were named.
 async fn telling(reads: &SqlitePool, found: &mut Found) -> Result<(), StoreError> {
-    let rows = sqlx::query("SELECT r.logical_id FROM json_each(?1) AS k CROSS JOIN resource AS r ON r.id = k.value")
-        .bind(json(&found.resources)?)
-        .fetch_all(reads)
-        .await?;
+    let rows = sqlx::query(
+        "SELECT r.logical_id FROM json_each(?1) AS k CROSS JOIN resource AS r ON r.id = k.value",
+    )
+    .bind(json(&found.resources)?)
+    .fetch_all(reads)
+    .await?;
     let ids: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
     let rows = sqlx::query(
         "SELECT n.id, n.record, n.focus, n.told, n.parts FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.record = k.value",
@@ -176,10 +188,12 @@ async fn telling(reads: &SqlitePool, found: &mut Found) -> Result<(), StoreError
             found.notices.insert(row.get(0));
         }
     }
-    let told: Vec<i64> = sqlx::query_scalar("SELECT r.id FROM json_each(?1) AS k CROSS JOIN resource AS r ON r.logical_id = k.value")
-        .bind(json(&told)?)
-        .fetch_all(reads)
-        .await?;
+    let told: Vec<i64> = sqlx::query_scalar(
+        "SELECT r.id FROM json_each(?1) AS k CROSS JOIN resource AS r ON r.logical_id = k.value",
+    )
+    .bind(json(&told)?)
+    .fetch_all(reads)
+    .await?;
     found.resources.extend(told);
     Ok(())
 }
@@ -215,7 +229,8 @@ async fn lines(reads: &SqlitePool, notices: &[i64]) -> Result<Vec<NoticeLine>, S
     let line = |row: &SqliteRow| {
         Ok(NoticeLine {
             id: NoticeId(row.get(0)),
-            kind: NoticeKind::find(row.get(1)).ok_or_else(|| StoreError::Broken("a notice of no kind".into()))?,
+            kind: NoticeKind::find(row.get(1))
+                .ok_or_else(|| StoreError::Broken("a notice of no kind".into()))?,
             person: PersonId(row.get(2)),
             record: RecordId(row.get(3)),
             occurred_at: instant(row.get(4)),
