@@ -10,10 +10,13 @@ pub mod engine;
 pub mod hub;
 pub mod identify;
 pub mod inbox;
+pub mod killpoint;
 pub mod normalize;
 pub mod outbox;
 pub mod pipeline;
 pub mod record;
+#[cfg(test)]
+mod rehearsal;
 pub mod route;
 pub mod store;
 pub mod world;

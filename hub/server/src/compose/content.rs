@@ -434,12 +434,30 @@ impl<'a> Chart<'a> {
             ));
         }
         documents.sort_by(|one, other| one.1.cmp(other.1));
+        without_machine_forms(&mut documents);
         told.extend(documents.iter().map(|(_, id)| (*id).to_owned()));
         documents
             .into_iter()
             .map(|(document, _)| document)
             .collect()
     }
+}
+
+/// A CDA and the PDF beside it are one document to a reader: the PDF.
+fn without_machine_forms(documents: &mut Vec<(Document, &str)>) {
+    let is_xml = |document: &Document| document.media_type.ends_with("xml");
+    let readable: Vec<Document> = documents
+        .iter()
+        .map(|(document, _)| document.clone())
+        .filter(|document| !is_xml(document))
+        .collect();
+    documents.retain(|(document, _)| {
+        let same = |other: &Document| {
+            (other.class, &other.title, &other.date)
+                == (document.class, &document.title, &document.date)
+        };
+        !is_xml(document) || !readable.iter().any(same)
+    });
 }
 
 fn drug(view: &MedicationRequestView<'_>) -> Drug {

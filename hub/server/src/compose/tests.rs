@@ -1,1 +1,206 @@
+use renkei_core::{Change, NoticeKind, Profession};
+use renkei_sim::hospital::{Drug, Event, LabReport, LabRow, Prescription, Stay, What};
 
+use crate::rehearsal::{Rehearsal, admission, day, discharge, person};
+use crate::world::Notice;
+
+fn prescription(days: i32, names: &[&str]) -> Event {
+    let ordered = day(days);
+    let start = ordered.date();
+    let drugs = names.iter().enumerate().map(|(at, name)| {
+        Drug::tablet(u32::try_from(at).unwrap() + 1, "103835401", name, 14, start)
+    });
+    let order = Prescription {
+        at_discharge: true,
+        ordered,
+        drugs: drugs.collect(),
+    };
+    Event::new(ordered, &person(), What::Prescribe(order))
+        .stay(&Stay::demo(day(0)))
+        .order(77)
+}
+
+fn albumin(days: i32, value: &str) -> Event {
+    let row = LabRow::number(
+        "3A015000002327101",
+        "アルブミン",
+        value,
+        "g/dL",
+        "3.8-5.2",
+        "L",
+    );
+    let report = LabReport {
+        specimen: "S1".into(),
+        material: ("023".into(), "血清".into()),
+        collected: day(days),
+        panel: ("E001".into(), "生化学".into()),
+        rows: vec![row],
+    };
+    Event::new(day(days), &person(), What::Results(report))
+        .stay(&Stay::demo(day(0)))
+        .order(88)
+}
+
+fn notices(rehearsal: &Rehearsal, kind: NoticeKind) -> Vec<Notice> {
+    rehearsal
+        .world
+        .notices
+        .values()
+        .filter(|notice| notice.kind == kind)
+        .cloned()
+        .collect()
+}
+
+#[test]
+fn an_admission_is_told_at_once_and_once() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::CareManager, Profession::Nurse]);
+    let posts = hub.after(0);
+    assert_eq!(posts.len(), 1);
+    assert!(
+        posts[0].post.headline.starts_with("【入院】"),
+        "{}",
+        posts[0].post.headline
+    );
+    hub.delivered(&posts);
+    hub.send(&admission());
+    assert!(
+        hub.after(120).is_empty(),
+        "the same message again tells nothing"
+    );
+}
+
+#[test]
+fn messages_of_one_discharge_become_one_notice() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::Doctor]);
+    let told = hub.after(0);
+    hub.delivered(&told);
+    hub.send(&albumin(1, "3.1"));
+    assert!(hub.after(120).is_empty(), "a result alone tells nothing");
+    hub.send(&prescription(20, &["ムコダイン錠", "アムロジピン錠"]));
+    assert!(
+        hub.after(120).is_empty(),
+        "a prescription alone tells nothing"
+    );
+    hub.send(&discharge(21, "06"));
+    assert!(hub.after(5).is_empty(), "it settles first");
+    let posts = hub.after(6);
+    assert_eq!(posts.len(), 1);
+    let text = &posts[0].post.text;
+    assert!(
+        posts[0].post.headline.contains("退院"),
+        "{}",
+        posts[0].post.headline
+    );
+    assert!(
+        text.contains("アルブミン") && text.contains("2剤"),
+        "{text}"
+    );
+    assert!(posts[0].post.sheet.is_some());
+}
+
+#[test]
+fn a_changed_prescription_corrects_and_a_later_result_does_not() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::Doctor]);
+    let told = hub.after(0);
+    hub.delivered(&told);
+    hub.send(&prescription(20, &["ムコダイン錠"]));
+    hub.send(&discharge(21, "06"));
+    let first = hub.after(11);
+    hub.delivered(&first);
+    hub.send(&albumin(20, "2.9"));
+    assert!(
+        hub.after(120).is_empty(),
+        "what comes later is not told again"
+    );
+    let mut changed = prescription(20, &["ムコダイン錠", "カロナール錠"]);
+    changed.at = day(22);
+    hub.send(&changed);
+    let second = hub.after(120);
+    assert_eq!(second.len(), 1);
+    assert_eq!(second[0].change, Change::Corrected);
+    assert_eq!(second[0].replaces, Some(first[0].id.clone()));
+    assert!(
+        second[0].post.text.contains("カロナール"),
+        "{}",
+        second[0].post.text
+    );
+}
+
+#[test]
+fn a_cancelled_discharge_is_told_only_to_who_was_told() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::Nurse]);
+    let told = hub.after(0);
+    hub.delivered(&told);
+    hub.send(&discharge(21, "01"));
+    let mut cancel = discharge(21, "01");
+    cancel.what = What::CancelDischarge;
+    cancel.at = day(22);
+    let told = hub.after(11);
+    hub.delivered(&told);
+    hub.send(&cancel);
+    let posts = hub.after(11);
+    assert_eq!(posts.len(), 1);
+    assert_eq!(posts[0].change, Change::Cancelled);
+    assert!(
+        posts[0].post.headline.contains("取消"),
+        "{}",
+        posts[0].post.headline
+    );
+}
+
+#[test]
+fn what_is_cancelled_before_it_settles_is_never_told() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::Nurse]);
+    let told = hub.after(0);
+    hub.delivered(&told);
+    hub.send(&discharge(21, "01"));
+    let mut cancel = discharge(21, "01");
+    cancel.what = What::CancelDischarge;
+    hub.send(&cancel);
+    assert!(hub.after(120).is_empty());
+    assert_eq!(notices(&hub, NoticeKind::Discharge)[0].version, 0);
+}
+
+#[test]
+fn a_planned_discharge_is_told_and_its_new_day_is_a_correction() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::CareManager]);
+    let told = hub.after(0);
+    hub.delivered(&told);
+    let plan = |on: i32, said: i32| {
+        let mut stay = Stay::demo(day(0));
+        stay.expected_discharge = Some(day(on).date());
+        Event::new(day(said), &person(), What::PlanDischarge)
+            .stay(&stay)
+            .order(5)
+    };
+    hub.send(&plan(21, 18));
+    let first = hub.after(11);
+    assert_eq!(first.len(), 1);
+    assert!(
+        first[0].post.headline.contains("1/31"),
+        "{}",
+        first[0].post.headline
+    );
+    hub.delivered(&first);
+    hub.send(&plan(22, 19));
+    let second = hub.after(11);
+    assert_eq!(second.len(), 1, "one notice, a new version");
+    assert_eq!(second[0].change, Change::Corrected);
+    assert!(
+        second[0].post.text.contains("2/1") || second[0].post.headline.contains("2/1"),
+        "{}",
+        second[0].post.text
+    );
+}
