@@ -1,10 +1,5 @@
 //! Finding and running the cases.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests read their cases from fixtures/"
-)]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,5 @@
 //! Each case gives exactly the draft beside it.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests read their cases from fixtures/"
-)]
-
 use std::fs;
 
 use serde_json::{Value, json};
