@@ -6,8 +6,6 @@
 
 pub mod breaker;
 pub mod look;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
@@ -22,6 +20,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::Setup;
 use crate::engine::Did;
+use crate::killpoint::{Point, reached};
 use crate::route::{Answer, Question, is_late, permit};
 use crate::store::blob::Blobs;
 use crate::store::{Store, StoreError};
@@ -303,7 +302,9 @@ impl Courier {
                 )),
             }
         }
+        reached(Point::SendBefore);
         let outcomes = self.sink.send(&deliveries).await;
+        reached(Point::SendAfter);
         let now = self.clock.now();
         let mut outcomes = outcomes.into_iter();
         for due in ready {
@@ -419,5 +420,24 @@ fn finish(due: &Due, state: DeliveryState, code: Option<Code>, at: Timestamp) ->
         peer_ref: None,
         attempt: None,
         at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_most_and_spread_by_a_quarter_at_most() {
+        let backoff = Backoff {
+            first: Duration::from_secs(5),
+            most: Duration::from_secs(60),
+        };
+        let waits: Vec<Duration> = (1..=8).map(|attempt| backoff.after(attempt, "a")).collect();
+        assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]), "{waits:?}");
+        assert!(waits[0] >= Duration::from_secs(5) && waits[0] < Duration::from_millis(6_250));
+        assert!(waits[7] >= Duration::from_secs(60) && waits[7] < Duration::from_secs(75));
+        assert_eq!(backoff.after(u32::MAX, "a"), backoff.after(u32::MAX, "a"));
+        assert_ne!(backoff.after(3, "a"), backoff.after(3, "b"));
     }
 }
