@@ -5,6 +5,7 @@ pub mod bench;
 pub mod check;
 pub mod demo;
 pub mod map;
+mod operate;
 pub mod run;
 pub mod sim;
 
@@ -64,6 +65,8 @@ enum Command {
     Demo(demo::Demo),
     /// Measures the hub against its limit in the same run.
     Bench(bench::Bench),
+    #[command(flatten)]
+    Operate(operate::Operate),
 }
 
 /// Where the configuration is.
@@ -72,6 +75,7 @@ pub struct ConfigFile {
     /// The configuration file.
     #[arg(
         long,
+        global = true,
         value_name = "FILE",
         env = "RENKEI_CONFIG",
         default_value = "renkei.toml"
@@ -118,6 +122,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Sim(sim) => sim.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Bench(bench) => bench.run().await,
+        Command::Operate(operate) => operate.run().await,
     }
 }
 
