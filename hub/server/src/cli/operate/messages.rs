@@ -131,7 +131,7 @@ fn list(messages: &[MessageLine], printing: Printing) -> anyhow::Result<()> {
 
 fn show(detail: &MessageDetail) {
     let message = &detail.message;
-    let mut table = Table::new(&["message", &""]);
+    let mut table = Table::new(&["message", ""]);
     let mut add = |name: &str, value: String| table.row(vec![name.to_owned(), value]);
     add("id", message.id.to_string());
     add("source", message.source.to_string());

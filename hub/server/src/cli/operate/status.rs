@@ -162,9 +162,7 @@ fn show(status: &operator::Status, needs: &[String]) {
     for sink in &status.sinks {
         let mode = sink.mode.map(|mode| word(&mode)).unwrap_or_default();
         let paused = if sink.paused { "paused" } else { "" };
-        say(&format!("sink {}: {mode} {paused}", sink.sink)
-            .trim_end()
-            .to_owned());
+        say(format!("sink {}: {mode} {paused}", sink.sink).trim_end());
     }
     match &status.last_run {
         None => say("the hub has never run"),
