@@ -4,7 +4,7 @@ use clap::Subcommand;
 use renkei_core::{ChannelId, ChannelStatus, FacilityId, LocalId, SinkName, chain};
 
 use super::{
-    ConfigFile, Exit, MaybeNamed, Named, Opened, Printing, Reasoned, Refusal, or_dash, say, word,
+    ConfigFile, Exit, MaybeNamed, Named, Opened, Printing, Reasoned, Refusal, or_dash, word,
 };
 use crate::hub;
 use crate::store::operator::{ChannelFilter, ChannelLine, Operator as _};
@@ -92,12 +92,13 @@ impl Channels {
             Verb::Confirm { id, by } => {
                 let act = opened.by(&by.by, "");
                 opened.ledger.confirm_channel(ChannelId(id), &act).await?;
-                say(&format!("channel {id} is confirmed"));
+                self.printing.done(&format!("channel {id} is confirmed"))?;
             }
             Verb::Break { id, by } => {
                 let act = opened.by(&by.by, &by.reason);
                 opened.ledger.break_channel(ChannelId(id), &act).await?;
-                say(&format!("channel {id} is not used any more"));
+                self.printing
+                    .done(&format!("channel {id} is not used any more"))?;
             }
             Verb::Propose { sink, by } => {
                 return propose(&opened, &sink, &by, self.printing).await;

@@ -263,6 +263,18 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_are_read() {
+        let people = include_bytes!("../../../../../ops/example/people.csv");
+        assert_eq!(pairs(people).unwrap().good.len(), 1);
+        let consents = include_bytes!("../../../../../ops/example/consents.csv");
+        let consents: Rows<ConsentRow> = parse(consents, CONSENTS).unwrap();
+        assert_eq!(consents.good.len(), 1);
+        let channels = include_bytes!("../../../../../ops/example/channels.csv");
+        let channels: Rows<ChannelRow> = parse(channels, CHANNELS).unwrap();
+        assert_eq!(channels.good.len(), 1);
+    }
+
+    #[test]
     fn a_wrong_header_refuses_the_file_and_repeats_nothing_of_it() {
         let wrong = |text: &str| pairs(text.as_bytes()).unwrap_err();
         assert!(wrong("facility\n1\n").contains("without local_id"));

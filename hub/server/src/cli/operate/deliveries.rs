@@ -105,8 +105,10 @@ impl Deliveries {
         let opened = Opened::of(&self.config).await?;
         match self.verb.unwrap_or(Verb::List(self.which)) {
             Verb::List(which) => {
+                let limit = which.limit;
                 let deliveries = opened.ledger.deliveries(&which.filter()).await?;
                 list(&deliveries, self.printing)?;
+                self.printing.cut_at(deliveries.len(), limit);
             }
             Verb::Show { id } => {
                 let detail = opened.ledger.delivery(&DeliveryId::known(id)).await?;

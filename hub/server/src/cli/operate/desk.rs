@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use renkei_core::{Code, DeliveryId};
 
-use super::{ConfigFile, Exit, Named, Opened, Printing, Refusal, deliveries, say, when};
+use super::{ConfigFile, Exit, Named, Opened, Printing, Refusal, deliveries, when};
 use crate::store::operator::{OperateError, Operator as _};
 
 /// What a person has to hand over.
@@ -43,9 +43,13 @@ impl Desk {
                 let waiting = opened.ledger.desk().await?;
                 if self.printing.json {
                     // The check line is for `show`.
-                    waiting
-                        .iter()
-                        .try_for_each(|line| super::json_line(&line.delivery))?;
+                    waiting.iter().try_for_each(|line| {
+                        super::json_line(&serde_json::json!({
+                            "delivery": line.delivery,
+                            "peer_ref": line.peer_ref,
+                            "attachments": line.attachments,
+                        }))
+                    })?;
                     return Ok(Exit::Done);
                 }
                 let head = ["id", "planned", "sink", "group", "attached", "headline"];
@@ -78,7 +82,7 @@ impl Desk {
                 let act = opened.by(&by.by, "");
                 let id = DeliveryId::known(id);
                 opened.ledger.desk_done(&id, &act).await?;
-                say(&format!("{id} is handed over"));
+                self.printing.done(&format!("{id} is handed over"))?;
             }
         }
         Ok(Exit::Done)

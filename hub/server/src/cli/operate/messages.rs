@@ -77,15 +77,18 @@ impl Messages {
         let opened = Opened::of(&self.config).await?;
         match self.verb.unwrap_or(Verb::List(self.which)) {
             Verb::List(which) => {
+                let limit = which.limit;
                 let mut messages = opened.ledger.messages(&which.filter()).await?;
                 for message in &mut messages {
                     hide_path(&opened, message);
                 }
                 list(&messages, self.printing)?;
+                self.printing.cut_at(messages.len(), limit);
             }
             Verb::Show { id } => {
                 let message = opened.ledger.message(MessageId(id)).await?;
-                let message = message.ok_or(OperateError::Unknown { what: "message" })?;
+                let mut message = message.ok_or(OperateError::Unknown { what: "message" })?;
+                hide_values(&mut message);
                 if self.printing.json {
                     super::json_line(&message)?;
                 } else {
@@ -98,7 +101,7 @@ impl Messages {
 }
 
 /// A storage's path holds the patient number: a list says only that it is a file.
-fn hide_path(opened: &Opened, message: &mut MessageLine) {
+pub(super) fn hide_path(opened: &Opened, message: &mut MessageLine) {
     let framed = opened.checked.sources.iter().any(|(name, source)| {
         *name == message.source && matches!(source.adapter, SourceAdapter::Mllp(_))
     });
@@ -109,6 +112,13 @@ fn hide_path(opened: &Opened, message: &mut MessageLine) {
         .any(|(name, _)| name.as_str() == message.source.as_str());
     if !framed && !peer {
         message.control = "(file)".to_owned();
+    }
+}
+
+/// What stands at a finding's place in the message is for `renkei map`.
+pub(super) fn hide_values(detail: &mut MessageDetail) {
+    for finding in &mut detail.findings {
+        finding.value = None;
     }
 }
 

@@ -37,6 +37,9 @@ use crate::store::sqlite::{Access, Sqlite};
 
 use table::Table;
 
+/// Rows of a list that is asked for without `--limit`.
+const USUAL_LIMIT: u32 = 100;
+
 /// The operator's commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Operate {
@@ -259,6 +262,25 @@ impl Printing {
         Ok(())
     }
 
+    /// Says that one thing was done.
+    fn done(self, line: &str) -> anyhow::Result<()> {
+        if self.json {
+            return self.count(1, "");
+        }
+        say(line);
+        Ok(())
+    }
+
+    /// Says when a list is as long as it may be: there may be more.
+    fn cut_at(self, shown: usize, limit: Option<u32>) {
+        let limit = limit.filter(|limit| *limit > 0).unwrap_or(USUAL_LIMIT);
+        if u32::try_from(shown) == Ok(limit) {
+            complain(&format!(
+                "only the newest {limit} are shown; --limit shows more"
+            ));
+        }
+    }
+
     /// The count of an act.
     fn count(self, done: u64, what: &str) -> anyhow::Result<()> {
         if self.json {
@@ -341,7 +363,68 @@ fn word<T: Serialize>(value: &T) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::super::Arguments;
     use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_are_read_as_the_error_pages_write_them() {
+        let reads = |line: &str| Arguments::try_parse_from(line.split(' ')).is_ok();
+        for line in [
+            "renkei messages",
+            "renkei messages --state parked",
+            "renkei messages list --state failed --config x.toml --json",
+            "renkei messages --config x.toml show 7",
+            "renkei replay 1 2 --by NAME",
+            "renkei replay --state failed --code RNK-INB-004 --by NAME --release",
+            "renkei deliveries --state held",
+            "renkei deliveries release ID --by NAME --reason why",
+            "renkei deliveries release --all --code RNK-RTE-010 --sink mcs --by NAME --reason why",
+            "renkei deliveries retry ID --by NAME --reason why",
+            "renkei channels confirm 3 --by NAME",
+            "renkei channels break 3 --by NAME --reason why",
+            "renkei review decide 3 --join -4 --by NAME --reason why",
+            "renkei people relink 3 --new --by NAME --reason why",
+            "renkei people relink 3 --to -4 --by NAME --reason why",
+            "renkei import consents f.csv --dry-run",
+            "renkei import consents f.csv --by NAME --back-deliver",
+            "renkei enrol f.csv",
+            "renkei enrol --facility 1319999999 --local-id 0001",
+            "renkei desk done ID --by NAME",
+            "renkei sinks mode mcs assisted",
+            "renkei recall ID --by NAME --reason why",
+            "renkei init --role hub --facility 1319999999",
+        ] {
+            assert!(reads(line), "{line}");
+        }
+        for line in [
+            "renkei replay --by NAME",
+            "renkei replay 1",
+            "renkei replay 1 --state failed --by NAME",
+            "renkei replay --state processed --by NAME",
+            "renkei deliveries release ID --by NAME",
+            "renkei deliveries release --by NAME --reason why",
+            "renkei deliveries release ID --all --by NAME --reason why",
+            "renkei channels confirm 3",
+            "renkei review decide 3 --by NAME --reason why",
+            "renkei review decide 3 --new --reject --by NAME --reason why",
+            "renkei people relink 3 --by NAME --reason why",
+            "renkei import channels f.csv",
+            "renkei enrol",
+            "renkei enrol --facility 1319999999",
+            "renkei desk done ID",
+            "renkei recall ID --reason why",
+            "renkei messages --code RNK-XXX-000",
+        ] {
+            assert!(!reads(line), "{line}");
+        }
+    }
 
     #[test]
     fn a_name_is_some_words_on_one_line() {

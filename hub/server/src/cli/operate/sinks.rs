@@ -4,7 +4,7 @@ use clap::Subcommand;
 use renkei_core::{Code, SinkName};
 use serde::Serialize;
 
-use super::{ConfigFile, Exit, MaybeNamed, Opened, Printing, Refusal, or_dash, say, word};
+use super::{ConfigFile, Exit, MaybeNamed, Opened, Printing, Refusal, or_dash, word};
 use crate::config::SinkMode;
 use crate::store::operator::Operator as _;
 
@@ -69,13 +69,18 @@ struct Line {
 impl Sinks {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let opened = Opened::of(&self.config).await?;
+        let printing = self.printing;
         match self.verb {
-            Verb::List => list(&opened, self.printing).await?,
-            Verb::Pause(change) => set(&opened, &change.name, None, Some(true), &change.by).await?,
-            Verb::Resume(change) => {
-                set(&opened, &change.name, None, Some(false), &change.by).await?;
+            Verb::List => list(&opened, printing).await?,
+            Verb::Pause(Change { name, by }) => {
+                set(&opened, &name, None, Some(true), &by, printing).await?;
             }
-            Verb::Mode { name, mode, by } => set(&opened, &name, Some(mode), None, &by).await?,
+            Verb::Resume(Change { name, by }) => {
+                set(&opened, &name, None, Some(false), &by, printing).await?;
+            }
+            Verb::Mode { name, mode, by } => {
+                set(&opened, &name, Some(mode), None, &by, printing).await?;
+            }
         }
         Ok(Exit::Done)
     }
@@ -87,6 +92,7 @@ async fn set(
     mode: Option<SinkMode>,
     paused: Option<bool>,
     by: &MaybeNamed,
+    printing: Printing,
 ) -> anyhow::Result<()> {
     let sink = opened.sink(name)?;
     let setup = opened.checked.setup.sinks.get(&sink);
@@ -105,8 +111,7 @@ async fn set(
         (None, Some(true)) => "paused".to_owned(),
         (None, _) => "resumed".to_owned(),
     };
-    say(&format!("{sink}: {now}"));
-    Ok(())
+    printing.done(&format!("{sink}: {now}"))
 }
 
 async fn list(opened: &Opened, printing: Printing) -> anyhow::Result<()> {

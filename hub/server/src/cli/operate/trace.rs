@@ -2,7 +2,9 @@
 //! sent, seen.
 
 use super::table::{Table, one_line};
-use super::{ConfigFile, Exit, Opened, Printing, Refusal, complain, say, titled, when, word};
+use super::{
+    ConfigFile, Exit, Opened, Printing, Refusal, complain, messages, say, titled, when, word,
+};
 use crate::store::operator::{
     self, AttemptLine, DecisionLine, Operator as _, SeenLine, VersionLine,
 };
@@ -22,9 +24,19 @@ pub(crate) struct Trace {
 impl Trace {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let opened = Opened::of(&self.config).await?;
-        let trace = opened.ledger.trace(self.term.trim()).await?;
+        let term = self.term.trim();
+        let mut trace = opened.ledger.trace(term).await?;
         if trace.messages.is_empty() && trace.versions.is_empty() && trace.notices.is_empty() {
             return Err(Refusal::Data("the hub knows nothing under this term".to_owned()).into());
+        }
+        for detail in &mut trace.messages {
+            messages::hide_values(detail);
+            detail.meta.sidecar.clear();
+            // A patient number is shown only to who typed it.
+            if !detail.message.control.contains(term) {
+                messages::hide_path(&opened, &mut detail.message);
+                detail.meta.path = None;
+            }
         }
         if self.printing.json {
             super::json_line(&trace)?;
