@@ -7,6 +7,8 @@
 pub mod blob;
 pub mod operator;
 pub mod sqlite;
+#[cfg(test)]
+mod suite;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -66,6 +68,8 @@ pub trait Store: Send + Sync + 'static {
     async fn accept(&self, group: Vec<Prepared>) -> Result<Vec<Receipt>, StoreError>;
     /// The oldest waiting messages, in the order of acceptance.
     async fn waiting(&self, limit: usize) -> Result<Vec<Waiting>, StoreError>;
+    /// The newest of the waiting messages.
+    async fn newest_waiting(&self) -> Result<Option<MessageId>, StoreError>;
     /// Counts an attempt for these messages, before they are processed after an unclean start.
     async fn count_attempt(&self, messages: &[MessageId]) -> Result<(), StoreError>;
     /// Loads into `world` what the keys name, in two or three rounds, and reserves row ids.
@@ -110,7 +114,9 @@ pub trait Store: Send + Sync + 'static {
     async fn overrides(&self) -> Result<Vec<SinkOverride>, StoreError>;
     /// A number that changes when another process has written (operator commands).
     async fn data_version(&self) -> Result<i64, StoreError>;
-    /// Notes a start of the hub and says whether the one before ended cleanly.
+    /// Notes a start of the hub and says whether the one before ended cleanly. After an unclean end
+    /// everything that was due counts as tried: it may have been sent, so it is sent again under its id
+    /// and corrected, never silently replaced.
     async fn begin_run(&self, at: Timestamp) -> Result<bool, StoreError>;
     /// Adds to a named counter (drops at the intake gate).
     async fn count(&self, counter: &'static str, by: u64) -> Result<(), StoreError>;

@@ -372,7 +372,7 @@ fn delivery_row(
 /// What peers said: confirmations and refusals of what was handed over, and 了解. A receipt names our
 /// delivery, or the peer's post at its sink.
 /// Of the peer's post, its first delivery.
-pub(super) const RECEIPT_OF: &str = "SELECT id FROM (SELECT id, seq, sink FROM delivery WHERE id = ?2 \
+const RECEIPT_OF: &str = "SELECT id FROM (SELECT id, seq, sink FROM delivery WHERE id = ?2 \
      UNION ALL SELECT id, seq, sink FROM delivery WHERE sink = ?1 AND peer_ref = ?3 AND peer_ref IS NOT NULL AND ?2 IS NULL) \
      WHERE sink = ?1 ORDER BY seq LIMIT 1";
 
@@ -490,4 +490,14 @@ async fn decided_meanwhile(tx: &mut SqliteConnection, parked: &[i64]) -> Result<
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// What is changed here by more than a key, for the test of the query plans.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<(&'static str, String)> {
+    vec![
+        ("receipt", RECEIPT_OF.to_owned()),
+        ("follow record", FOLLOW_RECORD.to_owned()),
+        ("end misled", END_MISLED.to_owned()),
+    ]
 }

@@ -63,12 +63,10 @@ async fn subjects(reads: &SqlitePool, keys: &Keys, world: &mut World) -> Result<
         .iter()
         .map(|(facility, local)| (facility.as_str(), local.expose()))
         .collect();
-    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "SELECT {RECORD_COLUMNS} FROM json_each(?1) AS k CROSS JOIN record AS r ON r.facility = k.value ->> 0 AND r.local_id = k.value ->> 1"
-    )))
-    .bind(json(&locals)?)
-    .fetch_all(reads)
-    .await?;
+    let rows = sqlx::query(sqlx::AssertSqlSafe(of_subjects()))
+        .bind(json(&locals)?)
+        .fetch_all(reads)
+        .await?;
     for row in rows {
         let record = record(&row, 0)?;
         world.by_local.insert(
@@ -107,17 +105,12 @@ async fn candidates(reads: &SqlitePool, keys: &Keys, world: &mut World) -> Resul
         .flat_map(|facts| &facts.insurance)
         .map(String::as_str)
         .collect();
-    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "SELECT {RECORD_COLUMNS} FROM record AS r WHERE r.id IN ( \
-           SELECT b.id FROM json_each(?1) AS k CROSS JOIN record AS b ON b.birth_date = k.value AND b.birth_date <> '' \
-           UNION SELECT n.id FROM json_each(?2) AS k CROSS JOIN record AS n ON n.kana = k.value AND n.kana <> '' \
-           UNION SELECT i.record FROM json_each(?3) AS k CROSS JOIN record_insurance AS i ON i.fact = k.value)"
-    )))
-    .bind(json(&births)?)
-    .bind(json(&kana)?)
-    .bind(json(&insured)?)
-    .fetch_all(reads)
-    .await?;
+    let rows = sqlx::query(sqlx::AssertSqlSafe(of_candidates()))
+        .bind(json(&births)?)
+        .bind(json(&kana)?)
+        .bind(json(&insured)?)
+        .fetch_all(reads)
+        .await?;
     for row in rows {
         let record = record(&row, 0)?;
         world.records.entry(record.id).or_insert(record);
@@ -137,19 +130,12 @@ async fn resources(
         .iter()
         .filter_map(|(local, scope)| Some((world.by_local.get(local)?.0, scope.as_str())))
         .collect();
-    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "SELECT {RESOURCE_COLUMNS} FROM ( \
-           SELECT n.id AS id FROM json_each(?1) AS k CROSS JOIN resource AS n ON n.logical_id = k.value \
-           UNION SELECT s.id FROM json_each(?2) AS k CROSS JOIN resource AS s ON s.record = k.value ->> 0 AND s.scope = k.value ->> 1 \
-           UNION SELECT e.id FROM json_each(?3) AS k CROSS JOIN resource AS e ON e.record = k.value AND e.kind = 'Encounter' \
-         ) AS wanted CROSS JOIN resource AS r ON r.id = wanted.id \
-         LEFT JOIN version AS v ON v.resource = r.id AND v.version = r.version"
-    )))
-    .bind(json(&keys.resources)?)
-    .bind(json(&scopes)?)
-    .bind(json(of_batch)?)
-    .fetch_all(reads)
-    .await?;
+    let rows = sqlx::query(sqlx::AssertSqlSafe(of_resources()))
+        .bind(json(&keys.resources)?)
+        .bind(json(&scopes)?)
+        .bind(json(of_batch)?)
+        .fetch_all(reads)
+        .await?;
     for row in rows {
         put(world, stored(&row)?);
     }
@@ -182,13 +168,10 @@ async fn all_notices(
     of_batch: &BTreeSet<i64>,
     world: &mut World,
 ) -> Result<(), StoreError> {
-    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "SELECT {NOTICE_COLUMNS} FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.record = k.value \
-         LEFT JOIN notice_version AS v ON v.notice = n.id AND v.version = n.version"
-    )))
-    .bind(json(of_batch)?)
-    .fetch_all(reads)
-    .await?;
+    let rows = sqlx::query(sqlx::AssertSqlSafe(of_notices()))
+        .bind(json(of_batch)?)
+        .fetch_all(reads)
+        .await?;
     for row in rows {
         let notice = notice(&row)?;
         world.notices.insert(notice.id, notice);
@@ -295,4 +278,49 @@ pub(super) fn grouped<K: std::hash::Hash + Eq, V>(
         groups.entry(key).or_default().push(value);
     }
     groups
+}
+
+fn of_subjects() -> String {
+    format!(
+        "SELECT {RECORD_COLUMNS} FROM json_each(?1) AS k CROSS JOIN record AS r ON r.facility = k.value ->> 0 AND r.local_id = k.value ->> 1"
+    )
+}
+
+fn of_candidates() -> String {
+    format!(
+        "SELECT {RECORD_COLUMNS} FROM record AS r WHERE r.id IN ( \
+     SELECT b.id FROM json_each(?1) AS k CROSS JOIN record AS b ON b.birth_date = k.value AND b.birth_date <> '' \
+     UNION SELECT n.id FROM json_each(?2) AS k CROSS JOIN record AS n ON n.kana = k.value AND n.kana <> '' \
+     UNION SELECT i.record FROM json_each(?3) AS k CROSS JOIN record_insurance AS i ON i.fact = k.value)"
+    )
+}
+
+fn of_resources() -> String {
+    format!(
+        "SELECT {RESOURCE_COLUMNS} FROM ( \
+     SELECT n.id AS id FROM json_each(?1) AS k CROSS JOIN resource AS n ON n.logical_id = k.value \
+     UNION SELECT s.id FROM json_each(?2) AS k CROSS JOIN resource AS s ON s.record = k.value ->> 0 AND s.scope = k.value ->> 1 \
+     UNION SELECT e.id FROM json_each(?3) AS k CROSS JOIN resource AS e ON e.record = k.value AND e.kind = 'Encounter' \
+     ) AS wanted CROSS JOIN resource AS r ON r.id = wanted.id \
+     LEFT JOIN version AS v ON v.resource = r.id AND v.version = r.version"
+    )
+}
+
+fn of_notices() -> String {
+    format!(
+        "SELECT {NOTICE_COLUMNS} FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.record = k.value \
+     LEFT JOIN notice_version AS v ON v.notice = n.id AND v.version = n.version"
+    )
+}
+
+/// What is asked here, for the test of the query plans.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<(&'static str, String)> {
+    vec![
+        ("of_subjects", of_subjects()),
+        ("of_candidates", of_candidates()),
+        ("of_resources", of_resources()),
+        ("of_notices", of_notices()),
+        ("next ids", NEXT_IDS.to_owned()),
+    ]
 }

@@ -2,7 +2,7 @@
 //! cut). One writer task owns the one write connection; reads go through a small pool.
 //!
 //! sqlx crosses to a worker thread per statement, so every verb is written in sets: multi-row VALUES in
-//! chunks of 64, 8 and 1 (the statement cache holds), or one statement over `json_each`.
+//! chunks of 64, 16, 4 and 1 (the statement cache holds), or one statement over `json_each`.
 
 mod accept;
 mod apply;
@@ -12,6 +12,8 @@ mod notices;
 mod open;
 mod operate;
 mod rows;
+#[cfg(test)]
+mod tests;
 pub(crate) mod waiting;
 mod writer;
 
@@ -27,6 +29,7 @@ use renkei_core::{
 use sqlx::{Row, SqlitePool};
 
 use super::{Framed, Prepared, SinkOverride, Store, StoreError, Waiting};
+use crate::killpoint::{Point, reached};
 use crate::world::{ChannelChange, Due, Effects, Finish, Keys, World};
 use writer::{Priority, Writer};
 
@@ -84,18 +87,37 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// ?1 now, ?2 limit. A request to route again is due at once.
+const DUE_NOTICES: &str = "SELECT id FROM (SELECT id, due_at FROM notice WHERE due_at IS NOT NULL AND due_at <= ?1 UNION SELECT notice, 0 FROM reroute) \
+     GROUP BY id ORDER BY min(due_at), id LIMIT ?2";
+const NEXT_DUE: &str = "SELECT min(due_at) FROM (SELECT min(due_at) AS due_at FROM notice WHERE due_at IS NOT NULL UNION ALL SELECT 0 FROM reroute)";
+
 #[async_trait]
 impl Store for Sqlite {
     async fn accept(&self, group: Vec<Prepared>) -> Result<Vec<Receipt>, StoreError> {
-        self.writer
+        let receipts = self
+            .writer
             .write(Priority::Accept, move |tx| {
-                Box::pin(accept::accept(tx, group))
+                Box::pin(async move {
+                    let receipts = accept::accept(tx, group).await;
+                    reached(Point::AcceptBefore);
+                    receipts
+                })
             })
-            .await
+            .await;
+        reached(Point::AcceptAfter);
+        receipts
     }
 
     async fn waiting(&self, limit: usize) -> Result<Vec<Waiting>, StoreError> {
         waiting::waiting(&self.reads, limit, &self.folder).await
+    }
+
+    async fn newest_waiting(&self) -> Result<Option<MessageId>, StoreError> {
+        let row = sqlx::query("SELECT max(position) FROM waiting")
+            .fetch_one(&self.reads)
+            .await?;
+        Ok(row.get::<Option<i64>, _>(0).map(MessageId))
     }
 
     async fn count_attempt(&self, messages: &[MessageId]) -> Result<(), StoreError> {
@@ -118,8 +140,7 @@ impl Store for Sqlite {
     }
 
     async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<NoticeId>, StoreError> {
-        let rows = sqlx::query("SELECT id FROM (SELECT id, due_at FROM notice WHERE due_at IS NOT NULL AND due_at <= ?1 UNION SELECT notice, 0 FROM reroute) \
-             GROUP BY id ORDER BY min(due_at), id LIMIT ?2")
+        let rows = sqlx::query(DUE_NOTICES)
             .bind(micros(now))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.reads)
@@ -128,7 +149,7 @@ impl Store for Sqlite {
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let row = sqlx::query("SELECT min(due_at) FROM (SELECT min(due_at) AS due_at FROM notice WHERE due_at IS NOT NULL UNION ALL SELECT 0 FROM reroute)").fetch_one(&self.reads).await?;
+        let row = sqlx::query(NEXT_DUE).fetch_one(&self.reads).await?;
         Ok(row.get::<Option<i64>, _>(0).map(instant))
     }
 
@@ -141,11 +162,18 @@ impl Store for Sqlite {
     }
 
     async fn apply(&self, effects: Effects, framed: Vec<Framed>) -> Result<(), StoreError> {
-        self.writer
+        let applied = self
+            .writer
             .write(Priority::Apply, move |tx| {
-                Box::pin(apply::apply(tx, effects, framed))
+                Box::pin(async move {
+                    let applied = apply::apply(tx, effects, framed).await;
+                    reached(Point::ApplyBefore);
+                    applied
+                })
             })
-            .await
+            .await;
+        reached(Point::ApplyAfter);
+        applied
     }
 
     async fn due_deliveries(
@@ -170,11 +198,18 @@ impl Store for Sqlite {
         group: Vec<Finish>,
         channels: Vec<ChannelChange>,
     ) -> Result<(), StoreError> {
-        self.writer
+        let finished = self
+            .writer
             .write(Priority::Finish, move |tx| {
-                Box::pin(deliveries::finish(tx, group, channels))
+                Box::pin(async move {
+                    let finished = deliveries::finish(tx, group, channels).await;
+                    reached(Point::FinishBefore);
+                    finished
+                })
             })
-            .await
+            .await;
+        reached(Point::FinishAfter);
+        finished
     }
 
     async fn start_attempt(&self, deliveries: &[DeliveryId]) -> Result<(), StoreError> {
@@ -308,7 +343,14 @@ impl Store for Sqlite {
                         .bind(micros(at))
                         .execute(&mut *tx)
                         .await?;
-                    Ok(before.is_none_or(|row| row.get(0)))
+                    let clean = before.is_none_or(|row| row.get(0));
+                    if !clean {
+                        sqlx::query("UPDATE delivery SET attempts = 1 WHERE state = 'pending' AND attempts = 0 AND due_at <= ?1")
+                            .bind(micros(at))
+                            .execute(&mut *tx)
+                            .await?;
+                    }
+                    Ok(clean)
                 })
             })
             .await

@@ -25,13 +25,10 @@ pub(super) async fn load(
     world: &mut World,
 ) -> Result<(), StoreError> {
     world.ids = next_ids(reads).await?;
-    let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT {NOTICE_COLUMNS} FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.id = k.value \
-         LEFT JOIN notice_version AS v ON v.notice = n.id AND v.version = n.version"
-    )))
-    .bind(json(&notices)?)
-    .fetch_all(reads)
-    .await?;
+    let rows = sqlx::query(AssertSqlSafe(of_due()))
+        .bind(json(&notices)?)
+        .fetch_all(reads)
+        .await?;
     let (mut persons, mut records) = (BTreeSet::new(), BTreeSet::new());
     for row in rows {
         let notice = notice(&row)?;
@@ -49,12 +46,7 @@ pub(super) async fn load(
 }
 
 async fn known_records(reads: &SqlitePool, ids: &str, world: &mut World) -> Result<(), StoreError> {
-    let rows = sqlx::query(
-        "SELECT r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected FROM json_each(?1) AS k CROSS JOIN record AS r ON r.id = k.value",
-    )
-    .bind(ids)
-    .fetch_all(reads)
-    .await?;
+    let rows = sqlx::query(KNOWN).bind(ids).fetch_all(reads).await?;
     for row in rows {
         let record = record(&row, 0)?;
         world.by_local.insert(
@@ -67,19 +59,11 @@ async fn known_records(reads: &SqlitePool, ids: &str, world: &mut World) -> Resu
 }
 
 async fn charts(reads: &SqlitePool, records: &str, world: &mut World) -> Result<(), StoreError> {
-    let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT {RESOURCE_COLUMNS} FROM ( \
-           SELECT c.id FROM json_each(?1) AS k CROSS JOIN resource AS c ON c.record = k.value \
-             AND c.kind IN ('Encounter', 'MedicationRequest', 'AllergyIntolerance', 'Condition', 'DocumentReference') \
-           UNION SELECT o.id FROM json_each(?1) AS k CROSS JOIN resource AS o ON o.id IN ( \
-             SELECT id FROM resource WHERE record = k.value AND kind = 'Observation' ORDER BY source_time DESC LIMIT ?2) \
-         ) AS wanted CROSS JOIN resource AS r ON r.id = wanted.id \
-         LEFT JOIN version AS v ON v.resource = r.id AND v.version = r.version"
-    )))
-    .bind(records)
-    .bind(NEWEST_RESULTS)
-    .fetch_all(reads)
-    .await?;
+    let rows = sqlx::query(AssertSqlSafe(chart()))
+        .bind(records)
+        .bind(NEWEST_RESULTS)
+        .fetch_all(reads)
+        .await?;
     for row in rows {
         let stored = stored(&row)?;
         let Some(record) = stored.record else {
@@ -107,13 +91,10 @@ pub(super) async fn consents(
     reads: &SqlitePool,
     records: &str,
 ) -> Result<std::collections::HashMap<RecordId, Vec<Consent>>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT r.id, c.form_id, c.kana, c.birth_date, c.form, c.withdrawn_on FROM json_each(?1) AS k \
-         CROSS JOIN record AS r ON r.id = k.value CROSS JOIN consent AS c ON c.facility = r.facility AND c.local_id = r.local_id",
-    )
-    .bind(records)
-    .fetch_all(reads)
-    .await?;
+    let rows = sqlx::query(CONSENTS_OF)
+        .bind(records)
+        .fetch_all(reads)
+        .await?;
     let mut all = Vec::new();
     for row in rows {
         let form: crate::store::operator::ConsentForm = parsed(row.get(4))?;
@@ -163,13 +144,10 @@ async fn channels(
     reads: &SqlitePool,
     persons: &str,
 ) -> Result<std::collections::HashMap<PersonId, Vec<Channel>>, StoreError> {
-    let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT DISTINCT r.person, {CHANNEL_COLUMNS} FROM json_each(?1) AS k CROSS JOIN record AS r ON r.person = k.value \
-         CROSS JOIN channel AS c ON c.facility = r.facility AND c.local_id = r.local_id ORDER BY c.id"
-    )))
-    .bind(persons)
-    .fetch_all(reads)
-    .await?;
+    let rows = sqlx::query(AssertSqlSafe(channels_of()))
+        .bind(persons)
+        .fetch_all(reads)
+        .await?;
     let mut all: std::collections::HashMap<PersonId, Vec<Channel>> =
         std::collections::HashMap::new();
     for row in rows {
@@ -192,14 +170,10 @@ async fn deliveries(
     notices: &str,
     world: &mut World,
 ) -> Result<(), StoreError> {
-    let rows = sqlx::query(
-        "SELECT d.notice, d.id, d.version, d.channel, d.change, d.state, d.code, d.attempts, d.peer_ref, d.replaces, v.content \
-         FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.id = k.value CROSS JOIN delivery AS d ON d.notice = n.id \
-         JOIN notice_version AS v ON v.notice = d.notice AND v.version = min(d.version, n.version) ORDER BY d.seq",
-    )
-    .bind(notices)
-    .fetch_all(reads)
-    .await?;
+    let rows = sqlx::query(DELIVERIES_OF)
+        .bind(notices)
+        .fetch_all(reads)
+        .await?;
     let mut all = Vec::new();
     for row in rows {
         let notice = NoticeId(row.get(0));
@@ -231,14 +205,11 @@ async fn posts_today(reads: &SqlitePool, world: &mut World) -> Result<(), StoreE
         .flatten()
         .map(|channel| channel.id.0)
         .collect();
-    let rows = sqlx::query(
-        "SELECT d.channel, count(*) FROM json_each(?1) AS k CROSS JOIN delivery AS d ON d.channel = k.value AND d.created_at >= ?2 \
-         WHERE d.urgency <> 'u0' AND d.state IN ('pending', 'sent', 'delivered') GROUP BY d.channel",
-    )
-    .bind(json(&channels)?)
-    .bind(micros(midnight(world.now)))
-    .fetch_all(reads)
-    .await?;
+    let rows = sqlx::query(POSTS_OF)
+        .bind(json(&channels)?)
+        .bind(micros(midnight(world.now)))
+        .fetch_all(reads)
+        .await?;
     world.posts_today = rows
         .iter()
         .map(|row| (ChannelId(row.get(0)), row.get(1)))
@@ -252,4 +223,53 @@ fn midnight(now: Timestamp) -> Timestamp {
         .date()
         .to_zoned(clock::japan())
         .map_or(now, |midnight| midnight.timestamp())
+}
+
+fn of_due() -> String {
+    format!(
+        "SELECT {NOTICE_COLUMNS} FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.id = k.value \
+     LEFT JOIN notice_version AS v ON v.notice = n.id AND v.version = n.version"
+    )
+}
+
+const KNOWN: &str = "SELECT r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected FROM json_each(?1) AS k CROSS JOIN record AS r ON r.id = k.value";
+fn chart() -> String {
+    format!(
+        "SELECT {RESOURCE_COLUMNS} FROM ( \
+     SELECT c.id FROM json_each(?1) AS k CROSS JOIN resource AS c ON c.record = k.value \
+     AND c.kind IN ('Encounter', 'MedicationRequest', 'AllergyIntolerance', 'Condition', 'DocumentReference') \
+     UNION SELECT o.id FROM json_each(?1) AS k CROSS JOIN resource AS o ON o.id IN ( \
+     SELECT id FROM resource WHERE record = k.value AND kind = 'Observation' ORDER BY source_time DESC LIMIT ?2) \
+     ) AS wanted CROSS JOIN resource AS r ON r.id = wanted.id \
+     LEFT JOIN version AS v ON v.resource = r.id AND v.version = r.version"
+    )
+}
+
+const CONSENTS_OF: &str = "SELECT r.id, c.form_id, c.kana, c.birth_date, c.form, c.withdrawn_on FROM json_each(?1) AS k \
+     CROSS JOIN record AS r ON r.id = k.value CROSS JOIN consent AS c ON c.facility = r.facility AND c.local_id = r.local_id";
+fn channels_of() -> String {
+    format!(
+        "SELECT DISTINCT r.person, {CHANNEL_COLUMNS} FROM json_each(?1) AS k CROSS JOIN record AS r ON r.person = k.value \
+     CROSS JOIN channel AS c ON c.facility = r.facility AND c.local_id = r.local_id ORDER BY c.id"
+    )
+}
+
+const DELIVERIES_OF: &str = "SELECT d.notice, d.id, d.version, d.channel, d.change, d.state, d.code, d.attempts, d.peer_ref, d.replaces, v.content \
+     FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.id = k.value CROSS JOIN delivery AS d ON d.notice = n.id \
+     JOIN notice_version AS v ON v.notice = d.notice AND v.version = min(d.version, n.version) ORDER BY d.seq";
+const POSTS_OF: &str = "SELECT d.channel, count(*) FROM json_each(?1) AS k CROSS JOIN delivery AS d ON d.channel = k.value AND d.created_at >= ?2 \
+     WHERE d.urgency <> 'u0' AND d.state IN ('pending', 'sent', 'delivered') GROUP BY d.channel";
+
+/// What is asked here, for the test of the query plans.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<(&'static str, String)> {
+    vec![
+        ("of_due", of_due()),
+        ("known", KNOWN.to_owned()),
+        ("chart", chart()),
+        ("consents_of", CONSENTS_OF.to_owned()),
+        ("channels_of", channels_of()),
+        ("deliveries_of", DELIVERIES_OF.to_owned()),
+        ("posts_of", POSTS_OF.to_owned()),
+    ]
 }

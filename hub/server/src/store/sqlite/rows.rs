@@ -12,7 +12,7 @@ use crate::store::StoreError;
 
 /// Rows per statement. The largest keeps the widest table (22 columns) far below SQLite's limit of
 /// 32,766 parameters.
-const SIZES: [usize; 3] = [64, 8, 1];
+const SIZES: [usize; 4] = [64, 16, 4, 1];
 
 /// A statement with its parameters so far.
 pub(super) type Filling = Query<'static, Sqlite, SqliteArguments>;

@@ -1,5 +1,6 @@
 //! The oldest waiting messages with their bytes.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -7,10 +8,16 @@ use data_encoding::HEXLOWER;
 use renkei_core::{Code, FacilityId, Message, MessageId, SourceName, limits};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
+use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe;
 
 use super::{instant, parsed};
 use crate::store::blob::Folder;
 use crate::store::{StoreError, Waiting};
+
+/// ?1 limit.
+pub(super) const OLDEST: &str = "SELECT m.position, m.source, m.facility, m.meta, m.body, m.body_hash, m.received_at, w.attempts, w.replay, m.reused \
+     FROM waiting AS w JOIN message AS m ON m.position = w.position ORDER BY w.position LIMIT ?1";
 
 /// Bytes of bodies in one batch (the message that passes it is still taken).
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
@@ -21,13 +28,10 @@ pub(super) async fn waiting(
     limit: usize,
     folder: &Path,
 ) -> Result<Vec<Waiting>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT m.position, m.source, m.facility, m.meta, m.body, m.body_hash, m.received_at, w.attempts, w.replay, m.reused \
-         FROM waiting AS w JOIN message AS m ON m.position = w.position ORDER BY w.position LIMIT ?1",
-    )
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-    .fetch_all(reads)
-    .await?;
+    let rows = sqlx::query(OLDEST)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(reads)
+        .await?;
     let blobs = Folder::new(folder);
     let read = tokio::task::spawn_blocking(move || some(&rows, &blobs)).await;
     read.map_err(|error| StoreError::Broken(Box::new(error)))?
@@ -70,30 +74,61 @@ fn one(row: &SqliteRow, blobs: &Folder) -> Result<Waiting, StoreError> {
     })
 }
 
+thread_local! {
+    /// Making a context costs more than compressing a message with it.
+    static SQUEEZER: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static UNSQUEEZER: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 /// Takes a stored body apart: a leading 0 byte means as it is, anything else is zstd.
 fn unpack(packed: &[u8]) -> Option<Bytes> {
     match packed.split_first() {
         Some((0, plain)) => Some(Bytes::copy_from_slice(plain)),
-        Some((1, squeezed)) => {
-            zstd::bulk::decompress(squeezed, limits::FRAME_BYTES + limits::KEPT_OF_GIANT)
-                .ok()
-                .map(Bytes::from)
-        }
+        Some((1, squeezed)) => unsqueeze(squeezed).map(Bytes::from),
         _ => None,
     }
 }
 
+fn unsqueeze(squeezed: &[u8]) -> Option<Vec<u8>> {
+    // The frame says how long the body is; without that room for the longest would be taken each time.
+    let length = zstd_safe::get_frame_content_size(squeezed).ok()??;
+    let length = usize::try_from(length).ok()?;
+    if length > limits::FRAME_BYTES + limits::KEPT_OF_GIANT {
+        return None;
+    }
+    UNSQUEEZER.with_borrow_mut(|kept| {
+        let unsqueezer = match kept {
+            Some(unsqueezer) => unsqueezer,
+            None => kept.insert(Decompressor::new().ok()?),
+        };
+        unsqueezer.decompress(squeezed, length).ok()
+    })
+}
+
 /// Makes a stored body: zstd level 1 when that is shorter.
 pub fn pack(body: &[u8]) -> Vec<u8> {
-    let squeezed = zstd::bulk::compress(body, 1)
-        .ok()
-        .filter(|squeezed| squeezed.len() < body.len());
-    let (mark, bytes) = match &squeezed {
-        Some(squeezed) => (1, squeezed.as_slice()),
-        None => (0, body),
-    };
-    let mut packed = Vec::with_capacity(bytes.len() + 1);
-    packed.push(mark);
-    packed.extend_from_slice(bytes);
+    let mut packed = vec![1; 1 + zstd_safe::compress_bound(body.len())];
+    let squeezed = squeeze(body, &mut packed[1..]).filter(|length| *length < body.len());
+    match squeezed {
+        Some(length) => {
+            packed.truncate(1 + length);
+            packed.shrink_to_fit();
+        }
+        None => {
+            packed.clear();
+            packed.push(0);
+            packed.extend_from_slice(body);
+        }
+    }
     packed
+}
+
+fn squeeze(body: &[u8], into: &mut [u8]) -> Option<usize> {
+    SQUEEZER.with_borrow_mut(|kept| {
+        let squeezer = match kept {
+            Some(squeezer) => squeezer,
+            None => kept.insert(Compressor::new(1).ok()?),
+        };
+        squeezer.compress_to_buffer(body, into).ok()
+    })
 }

@@ -97,21 +97,24 @@ pub(super) async fn recall(
 /// The last thing told in each channel; attempts without an answer count as told.
 async fn told(tx: &mut SqliteConnection, notice: NoticeId) -> Result<Vec<Told>, StoreError> {
     let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT d.id, coalesce(d.replaces, d.id), d.version, d.disclosure, d.urgency, v.content, r.facility, d.person, d.change, {CHANNEL_COLUMNS} \
+        "SELECT d.id, coalesce(d.replaces, d.id), d.version, d.disclosure, d.urgency, v.content, r.facility, d.person, d.change, d.state, {CHANNEL_COLUMNS} \
          FROM delivery AS d JOIN notice AS n ON n.id = d.notice JOIN record AS r ON r.id = n.record JOIN channel AS c ON c.id = d.channel \
          JOIN notice_version AS v ON v.notice = d.notice AND v.version = min(d.version, n.version) \
-         WHERE d.notice = ?1 AND (d.state IN ('sent', 'delivered') OR d.attempts > 0 OR d.started = 1 OR d.told_at IS NOT NULL) ORDER BY d.seq"
+         WHERE d.notice = ?1 AND (d.state IN ('sent', 'delivered') OR d.attempts > 0 OR d.started = 1 OR d.told_at IS NOT NULL OR d.change = ?2) ORDER BY d.seq"
     )))
     .bind(notice.0)
+    .bind(json(&Change::WrongPatient)?)
     .fetch_all(tx)
     .await?;
     let mut last: BTreeMap<ChannelId, Option<Told>> = BTreeMap::new();
     for row in rows {
-        let channel = channel(&row, 9, PersonId(row.get(7)))?;
+        let channel = channel(&row, 10, PersonId(row.get(7)))?;
         let change: Change = parsed(row.get(8))?;
         if change == Change::WrongPatient {
-            // Withdrawn before, and nothing since.
-            last.insert(channel.id, None);
+            // Withdrawn before, or on its way; one that could not be framed is tried again.
+            if row.get::<&str, _>(9) != "dead" {
+                last.insert(channel.id, None);
+            }
             continue;
         }
         let version: u32 = row.get(2);
@@ -139,10 +142,11 @@ async fn told(tx: &mut SqliteConnection, notice: NoticeId) -> Result<Vec<Told>, 
 /// Ends everything of the notice that could still be sent.
 async fn stop(tx: &mut SqliteConnection, notice: NoticeId) -> Result<Vec<DeliveryId>, StoreError> {
     let rows = sqlx::query(
-        "UPDATE delivery SET state = 'dead', code = ?2, due_at = NULL WHERE notice = ?1 AND state IN ('pending', 'held', 'sent') RETURNING id",
+        "UPDATE delivery SET state = 'dead', code = ?2, due_at = NULL WHERE notice = ?1 AND state IN ('pending', 'held', 'sent') AND change <> ?3 RETURNING id",
     )
     .bind(notice.0)
     .bind(Code::DLV_RECALLED.as_str())
+    .bind(json(&Change::WrongPatient)?)
     .fetch_all(tx)
     .await?;
     Ok(rows
@@ -168,7 +172,8 @@ async fn withdraw(
     sqlx::query(
         "INSERT INTO delivery (id, notice, version, channel, sink, person, change, disclosure, late, urgency, post, payload, state, code, due_at, \
          released_by, replaces, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
-         ON CONFLICT (id) DO NOTHING",
+         ON CONFLICT (id) DO UPDATE SET post = excluded.post, payload = excluded.payload, state = excluded.state, code = excluded.code, \
+         due_at = excluded.due_at WHERE delivery.state = 'dead'",
     )
     .bind(withdrawal.as_str().to_owned())
     .bind(notice.0)

@@ -1,0 +1,242 @@
+//! The suite on SQLite, and what is SQLite's own: plans, pragmas, a full disk.
+
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+
+use super::{Access, Sqlite, accept, deliveries};
+use crate::store::operator::Operator;
+use crate::store::suite::{House, by, every_verb, message};
+use crate::store::{Store, StoreError};
+
+/// A folder per test.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    async fn raw(&self) -> SqliteConnection {
+        SqliteConnection::connect(&format!(
+            "sqlite://{}",
+            self.0.path().join("renkei.db").display()
+        ))
+        .await
+        .unwrap()
+    }
+}
+
+impl House for Folder {
+    type Ledger = Sqlite;
+
+    async fn hub(&self) -> Result<Sqlite, StoreError> {
+        Sqlite::open(self.0.path(), Access::Hub).await
+    }
+
+    async fn command(&self) -> Result<Sqlite, StoreError> {
+        Sqlite::open(self.0.path(), Access::Command).await
+    }
+
+    async fn migrate_further(&self) {
+        let mut raw = self.raw().await;
+        sqlx::query("UPDATE _sqlx_migrations SET version = 9999")
+            .execute(&mut raw)
+            .await
+            .unwrap();
+        raw.close().await.unwrap();
+    }
+}
+
+every_verb! { Folder::new(),
+    repeats_are_recognised
+    waiting_comes_in_the_order_of_acceptance
+    a_lost_blob_is_a_damaged_message
+    what_was_applied_is_loaded
+    candidates_come_with_a_newcomer
+    a_refused_batch_leaves_nothing
+    a_reviewer_is_not_overruled_by_a_batch_under_way
+    one_hub_at_a_time
+    a_newer_schema_is_left_alone
+    what_was_accepted_outlives_the_process
+    others_see_what_is_committed
+    sources_remember
+    applied_twice_is_applied_once
+    notices_fall_due
+    a_later_reroute_survives
+    a_line_per_person
+    what_is_due_has_all_that_policy_asks
+    a_shared_channel_is_seen
+    only_what_has_not_left_is_superseded
+    a_post_that_cannot_be_framed_is_dead
+    peers_report_back
+    a_late_word_settles_an_unknown_outcome
+    posts_are_counted_from_midnight_in_japan
+    a_look_changes_the_channel
+    a_moved_record_takes_its_notices_along
+    patients_are_enrolled
+    consents_are_imported
+    a_withdrawal_stops_what_is_unsent_and_a_grant_sends_nothing
+    channels_are_imported_and_confirmed
+    channels_are_proposed_never_guessed
+    a_review_frees_what_is_parked
+    messages_are_replayed
+    deliveries_are_released_and_handed_over
+    a_wrong_patient_is_recalled
+    a_term_leads_to_everything
+    everything_is_counted
+    sinks_are_set
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_is_what_the_measurements_asked_for() {
+    let folder = Folder::new();
+    let ledger = folder.hub().await.unwrap();
+    ledger.enrolled().await.unwrap();
+    let mut raw = folder.raw().await;
+    let page: i64 = sqlx::query("PRAGMA page_size")
+        .fetch_one(&mut raw)
+        .await
+        .unwrap()
+        .get(0);
+    let journal: String = sqlx::query("PRAGMA journal_mode")
+        .fetch_one(&mut raw)
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!((page, journal.as_str()), (16_384, "wal"));
+    let full: i64 = ledger
+        .writer
+        .read(|connection| {
+            Box::pin(async move {
+                Ok(sqlx::query("PRAGMA synchronous")
+                    .fetch_one(connection)
+                    .await?
+                    .get(0))
+            })
+        })
+        .await
+        .unwrap();
+    assert_eq!(full, 2, "FULL: an ACK survives a power cut");
+}
+
+/// After a full disk SQLite rolls back by itself; the writer must go on as soon as there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_told_and_survived() {
+    let folder = Folder::new();
+    let ledger = folder.hub().await.unwrap();
+    let pages = |limit: &'static str| {
+        ledger.writer.read(move |connection| {
+            Box::pin(async move {
+                sqlx::query(limit).fetch_one(connection).await?;
+                Ok(())
+            })
+        })
+    };
+    pages("PRAGMA max_page_count = 1").await.unwrap();
+    let noise: String = (0..40_000_u32)
+        .map(|number| {
+            char::from(b'!' + u8::try_from(number.wrapping_mul(2_654_435_761) >> 26).unwrap())
+        })
+        .collect();
+    let mut full = 0;
+    for round in 0..40 {
+        let group = (0..10)
+            .map(|number| message(&format!("{round}-{number}"), &format!("{number}{noise}")))
+            .collect();
+        match ledger.accept(group).await {
+            Ok(_) => {}
+            Err(StoreError::Full(_)) => full += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert!(full > 0, "the limit was never reached");
+    pages("PRAGMA max_page_count = 1073741823").await.unwrap();
+    ledger
+        .accept(vec![message("after", "MSH|after")])
+        .await
+        .unwrap();
+    assert!(
+        ledger
+            .waiting(1_000)
+            .await
+            .unwrap()
+            .iter()
+            .any(|waiting| waiting.message.body.as_ref() == b"MSH|after")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_audit_line_is_found() {
+    let folder = Folder::new();
+    let ledger = folder.hub().await.unwrap();
+    for second in 0..5 {
+        ledger.enrol(&[], &by(second)).await.unwrap();
+    }
+    let mut raw = folder.raw().await;
+    sqlx::query("UPDATE audit SET actor = 'somebody else' WHERE id = 3")
+        .execute(&mut raw)
+        .await
+        .unwrap();
+    let found = ledger.check_audit().await.unwrap();
+    assert_eq!((found.lines, found.broken_at), (2, Some(3)));
+    sqlx::query("UPDATE audit SET actor = 'kanri' WHERE id = 3")
+        .execute(&mut raw)
+        .await
+        .unwrap();
+    sqlx::query("DELETE FROM audit WHERE id = 4")
+        .execute(&mut raw)
+        .await
+        .unwrap();
+    assert_eq!(ledger.check_audit().await.unwrap().broken_at, Some(5));
+}
+
+/// The hot statements walk indexes: none reads a growing table from end to end.
+#[tokio::test(flavor = "multi_thread")]
+async fn hot_statements_use_indexes() {
+    let folder = Folder::new();
+    let ledger = folder.hub().await.unwrap();
+    ledger.count("x", 1).await.unwrap();
+    let mut raw = folder.raw().await;
+    let mut statements: Vec<(&str, String)> = vec![
+        ("accept lookup", accept::LOOKUP.to_owned()),
+        ("due deliveries", deliveries::due_text()),
+        ("next delivery", deliveries::NEXT.to_owned()),
+        ("finish", deliveries::FINISH.to_owned()),
+        ("waiting", super::waiting::OLDEST.to_owned()),
+        ("due notices", super::DUE_NOTICES.to_owned()),
+        ("next due", super::NEXT_DUE.to_owned()),
+    ];
+    statements.extend(super::load::statements());
+    statements.extend(super::notices::statements());
+    statements.extend(super::apply::statements());
+    for (name, text) in statements {
+        let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}")))
+            .fetch_all(&mut raw)
+            .await
+            .unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get(3)).collect();
+        for step in &plan {
+            let words: Vec<&str> = step.split_whitespace().collect();
+            // `line`, `wanted`, subqueries and json_each are small; reroute and waiting hold what is to do.
+            let small = [
+                "json_each",
+                "k",
+                "f",
+                "j",
+                "line",
+                "wanted",
+                "q",
+                "reroute",
+                "w",
+            ];
+            let full = words.first() == Some(&"SCAN")
+                && words
+                    .get(1)
+                    .is_some_and(|table| !small.contains(table) && !table.starts_with('('));
+            let by_index_order = name == "due deliveries" && step.contains("delivery_order");
+            assert!(
+                !full || by_index_order || step.starts_with("SCAN CONSTANT"),
+                "{name}: {step}\n{plan:#?}"
+            );
+        }
+    }
+}
