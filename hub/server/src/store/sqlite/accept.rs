@@ -15,11 +15,9 @@ const MESSAGES: Shape = Shape {
     columns: 11,
     tail: "",
 };
-const WAITING: Shape = Shape {
-    head: "INSERT INTO waiting (position, lane) VALUES ",
-    columns: 2,
-    tail: "",
-};
+/// In one statement, whatever the size of the group: each crosses to the driver's thread and back.
+const WAITING: &str = "INSERT INTO waiting (position, lane) SELECT position, lane FROM message AS m \
+     WHERE position >= ?1 AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.position = m.position)";
 const REFUSED: Shape = Shape {
     head: "INSERT INTO outcome (position, state, code, mapper, findings, unread, at) VALUES ",
     columns: 7,
@@ -107,15 +105,6 @@ async fn insert(tx: &mut SqliteConnection, new: &[Numbered<'_>]) -> Result<(), S
                 .bind(row.reused))
         })
         .await?;
-    let readable: Vec<&Numbered<'_>> = new
-        .iter()
-        .filter(|row| row.prepared.message.refused.is_none())
-        .collect();
-    WAITING
-        .execute(tx, &readable, |query, row| {
-            Ok(query.bind(row.position).bind(row.prepared.lane))
-        })
-        .await?;
     let refused: Vec<&Numbered<'_>> = new
         .iter()
         .filter(|row| row.prepared.message.refused.is_some())
@@ -132,7 +121,11 @@ async fn insert(tx: &mut SqliteConnection, new: &[Numbered<'_>]) -> Result<(), S
                 .bind("[]")
                 .bind(micros(row.prepared.received_at)))
         })
-        .await
+        .await?;
+    if let Some(first) = new.first() {
+        sqlx::query(WAITING).bind(first.position).execute(tx).await?;
+    }
+    Ok(())
 }
 
 fn meta_text(meta: &Meta) -> Result<String, StoreError> {
@@ -143,11 +136,44 @@ fn meta_text(meta: &Meta) -> Result<String, StoreError> {
     }
 }
 
-/// 63 bits of the hash of a control id or path: a narrow index finds repeats, and a trace finds its
-/// message; source and the bodies' hash decide.
+/// Characters at the end of a control id that change from message to message when a sender counts.
+const COUNTED: usize = 3;
+/// Bits for what stands before them.
+const LEADING_BITS: u32 = 24;
+
+/// 63 bits of a control id or path: a narrow index finds repeats, and a trace finds its message; source and
+/// the bodies' hash decide.
+///
+/// The leading bits are those of the id without its last characters, so that the ids of a sender that
+/// counts lie side by side: an index in random order writes a page per message.
 pub(super) fn control_hash(control: &str) -> i64 {
-    let digest = Sha256::digest(control.as_bytes());
+    let counted = control.char_indices().rev().nth(COUNTED - 1);
+    let leading = hash(counted.map_or("", |(at, _)| &control[..at]));
+    let own = hash(control);
+    let mask = u64::MAX >> LEADING_BITS;
+    ((leading & !mask) | (own & mask)).cast_signed() & i64::MAX
+}
+
+fn hash(text: &str) -> u64 {
+    let digest = Sha256::digest(text.as_bytes());
     let mut bytes = [0_u8; 8];
     bytes.copy_from_slice(&digest[..8]);
-    i64::from_be_bytes(bytes) & i64::MAX
+    u64::from_be_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_a_sender_that_counts_lie_side_by_side_and_differ() {
+        let hashes: Vec<i64> = (0..1000)
+            .map(|number| control_hash(&format!("SIM0000042{number:03}")))
+            .collect();
+        let distinct: std::collections::HashSet<_> = hashes.iter().collect();
+        assert_eq!(distinct.len(), 1000);
+        assert!(hashes.iter().all(|hash| hash >> 40 == hashes[0] >> 40 && *hash >= 0));
+        assert_ne!(control_hash("SIM0000043000") >> 40, hashes[0] >> 40);
+        assert_ne!(control_hash(""), control_hash("\u{3042}"));
+    }
 }
