@@ -1,6 +1,6 @@
 //! A hospital that admits, treats and discharges by script: SS-MIX2 tree, HL7 v2 over MLLP, documents.
 //!
-//! Used by the demo, the end-to-end tests, the crash test and `renkei load`. [`build`] makes one
+//! Used by the demo, the end-to-end tests, the crash test and `renkei load`. [`build()`] makes one
 //! message from plain structs; [`Hospital`] also writes it where a hospital would. Shapes follow
 //! SS-MIX2 1.2 and the JAHIS profiles of HL7 v2.5. People are invented ([`Person::synthetic`]).
 
