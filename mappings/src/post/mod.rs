@@ -3,10 +3,10 @@
 //! Called once per notice version and disclosure when a delivery is planned; the result is stored
 //! and every retry sends it. Who may see what is decided elsewhere: the given [`Disclosure`] is
 //! applied here, never widened. Sinks only frame, split and encode; nothing else in the hub writes
-//! sentences for readers. The rules are ARCHITECTURE.md "What a post says"; [`check`] holds a post against them.
+//! sentences for readers. The rules are ARCHITECTURE.md "What a post says"; [`check()`] holds a post against them.
 //!
 //! The way through: [`share`] cuts and cleans → [`body`], [`correction`] and [`sheet`] say it →
-//! [`fit`] makes room. [`pdf`] draws the sheet.
+//! [`mod@fit`] makes room. [`pdf`] draws the sheet.
 
 mod body;
 mod check;
