@@ -1,4 +1,4 @@
-//! From a notice version to deliveries: asks [`permit`](super::permit) for every channel of the
+//! From a notice version to deliveries: asks [`permit`] for every channel of the
 //! person, renders what each audience may read, and keeps one decision row per channel, or one summary
 //! row when it goes nowhere.
 
