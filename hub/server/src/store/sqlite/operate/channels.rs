@@ -465,7 +465,7 @@ pub(super) async fn break_off(
     Ok(())
 }
 
-/// The columns [`line`] reads, of `channel AS c` and its `record AS r`.
+/// The columns [`line()`] reads, of `channel AS c` and its `record AS r`.
 const LINE_COLUMNS: &str =
     "c.facility, c.local_id, r.person, c.status_code, c.confirmed_by, c.updated_at";
 
