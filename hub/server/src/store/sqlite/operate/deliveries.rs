@@ -15,7 +15,7 @@ use crate::store::operator::{
 use crate::store::sqlite::{instant, json, micros, parsed};
 use crate::world::DeliveryState;
 
-/// The columns [`line`] reads, of `delivery AS d` and `notice AS n`.
+/// The columns [`line()`] reads, of `delivery AS d` and `notice AS n`.
 pub(super) const COLUMNS: &str = "d.id, d.notice, d.version, n.kind, d.sink, d.channel, d.person, d.change, d.urgency, d.state, d.code, d.due_at, \
      d.attempts, d.released_by, d.peer_ref, d.created_at, d.told_at, d.post ->> 'headline'";
 
