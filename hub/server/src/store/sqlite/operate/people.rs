@@ -57,7 +57,7 @@ pub(super) async fn unenrol(
     Ok(done.rows_affected())
 }
 
-/// The columns [`line`] reads.
+/// The columns [`line()`] reads.
 const COLUMNS: &str = "r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected, \
     EXISTS (SELECT 1 FROM enrolment AS e WHERE e.facility = r.facility AND e.local_id = r.local_id), \
     (SELECT count(*) FROM consent AS c WHERE c.facility = r.facility AND c.local_id = r.local_id AND c.withdrawn_on = ''), \
