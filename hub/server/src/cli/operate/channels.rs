@@ -150,7 +150,7 @@ async fn propose(
     printing: Printing,
 ) -> anyhow::Result<Exit> {
     let name = opened.sink(name)?;
-    let act = opened.by(&named.actor()?, "");
+    let act = opened.by(&named.actor(), "");
     let mut sinks = hub::sinks(&opened.checked, &opened.clock)?;
     let Some(sink) = sinks.remove(&name) else {
         return Err(Refusal::Usage("the configuration has no such peer".to_owned()).into());

@@ -143,7 +143,7 @@ impl Deliveries {
                 return super::fell_short(done, ids.len(), "are not held, or do not exist");
             }
             Verb::Retry { ids, by, reason } => {
-                let act = opened.by(&by.actor()?, &reason);
+                let act = opened.by(&by.actor(), &reason);
                 let which = Selection::These(ids.iter().map(DeliveryId::known).collect());
                 let done = opened.ledger.retry(&which, &act).await?;
                 self.printing.count(done, "deliveries are tried again")?;

@@ -108,7 +108,7 @@ pub(super) async fn enrol_file(
     named: &MaybeNamed,
     printing: Printing,
 ) -> anyhow::Result<Exit> {
-    let by = opened.by(&named.actor()?, "");
+    let by = opened.by(&named.actor(), "");
     people(opened, file, &by, false, printing).await
 }
 

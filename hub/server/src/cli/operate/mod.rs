@@ -168,16 +168,13 @@ impl Opened {
         if self.checked.setup.sinks.contains_key(&sink) {
             return Ok(sink);
         }
-        let names: Vec<&str> = self
-            .checked
-            .setup
-            .sinks
-            .keys()
-            .map(SinkName::as_str)
-            .collect();
+        let names = self.checked.setup.sinks.keys().map(SinkName::as_str);
+        let names = match names.collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => "none".to_owned(),
+            names => names,
+        };
         Err(Refusal::Usage(format!(
-            "the configuration has no such peer; it has: {}",
-            names.join(", ")
+            "the configuration has no such peer; it has: {names}"
         )))
     }
 
@@ -198,7 +195,7 @@ struct Named {
     by: String,
 }
 
-/// Who does it; else the login name.
+/// Who does it; else whoever is logged in.
 #[derive(Debug, clap::Args)]
 struct MaybeNamed {
     /// Who does this. Default: the login name.
@@ -207,16 +204,14 @@ struct MaybeNamed {
 }
 
 impl MaybeNamed {
-    fn actor(&self) -> Result<String, Refusal> {
+    fn actor(&self) -> String {
         let login = || {
             ["USER", "LOGNAME"]
                 .into_iter()
                 .find_map(|name| words(&std::env::var(name).ok()?).ok())
         };
-        self.by
-            .clone()
-            .or_else(login)
-            .ok_or_else(|| Refusal::Usage("--by NAME is needed: no login name is known".to_owned()))
+        let number = || format!("uid {}", rustix::process::getuid().as_raw());
+        self.by.clone().or_else(login).unwrap_or_else(number)
     }
 }
 
@@ -348,7 +343,7 @@ fn fell_short(done: u64, named: usize, why: &str) -> anyhow::Result<Exit> {
     if missed == 0 {
         return Ok(Exit::Done);
     }
-    complain(&format!("{missed} {why}"));
+    complain(&format!("{missed} of {named} {why}"));
     Ok(Exit::Data)
 }
 

@@ -73,7 +73,7 @@ impl Enrol {
             ) => (facility, local_id),
             _ => return Err(usage().into()),
         };
-        let by = opened.by(&self.named.actor()?, "");
+        let by = opened.by(&self.named.actor(), "");
         let patients = [(facility, patient_number(&local_id)?)];
         let new = opened.ledger.enrol(&patients, &by).await?;
         self.printing.count(new, "enrolled")?;
@@ -96,7 +96,7 @@ fn patient_number(text: &str) -> Result<LocalId, Refusal> {
 impl Unenrol {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let opened = Opened::of(&self.config).await?;
-        let by = opened.by(&self.named.actor()?, "");
+        let by = opened.by(&self.named.actor(), "");
         let patients = [(self.facility, patient_number(&self.local_id)?)];
         let gone = opened.ledger.unenrol(&patients, &by).await?;
         self.printing.count(gone, "no longer enrolled")?;

@@ -32,6 +32,16 @@ impl Recall {
         } else {
             show(&recalled);
         }
+        // Pausing comes first in an emergency, and then holds the withdrawals up too.
+        for paused in opened.ledger.sink_overrides().await? {
+            let told = recalled.told.iter().any(|told| told.sink == paused.sink);
+            if paused.paused && told {
+                complain(&format!(
+                    "{0} is paused: the withdrawal goes out after `renkei sinks resume {0}`",
+                    paused.sink
+                ));
+            }
+        }
         let by_hand = recalled
             .told
             .iter()

@@ -101,7 +101,7 @@ async fn set(
         let code = Code::RTE_NO_AGREEMENT;
         return Err(Refusal::Usage(format!("{code} peer.{sink}: {}", code.title())).into());
     }
-    let act = opened.by(&by.actor()?, "");
+    let act = opened.by(&by.actor(), "");
     opened
         .ledger
         .sink_override(&sink, mode, paused, &act)

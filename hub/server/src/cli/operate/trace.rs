@@ -106,7 +106,12 @@ fn recorded(trace: &operator::Trace) {
         "message",
         "note",
     ]);
-    for version in &trace.versions {
+    // A Provenance stands beside every version and says what the message column says.
+    let told = trace
+        .versions
+        .iter()
+        .filter(|line| line.kind != "Provenance");
+    for version in told {
         let mut cells = version_cells(version);
         if let Some(first) = cells.first_mut() {
             first.insert_str(0, "  ");
@@ -157,13 +162,16 @@ fn sent(trace: &operator::Trace) {
     heading("送信 sent");
     for delivery in &trace.deliveries {
         let why = delivery.code.as_deref().map(titled).unwrap_or_default();
-        say(&one_line(&format!(
-            "  {} {} {} {} {why}",
-            delivery.id,
-            delivery.sink,
-            delivery.state.code(),
-            word(&delivery.change)
-        )));
+        say(&one_line(
+            format!(
+                "  {} {} {} {} {why}",
+                delivery.id,
+                delivery.sink,
+                delivery.state.code(),
+                word(&delivery.change)
+            )
+            .trim_end(),
+        ));
         say(&format!("    {}", one_line(&delivery.headline)));
         for attempt in trace
             .attempts
