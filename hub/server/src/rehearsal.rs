@@ -170,6 +170,7 @@ impl Rehearsal {
                     attempts: 1,
                     peer_ref: Some(PeerRef::new("p")),
                     replaces: delivery.replaces.clone(),
+                    released_by: delivery.released_by.clone(),
                     content,
                 });
         }

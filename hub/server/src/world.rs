@@ -137,6 +137,9 @@ pub struct PlannedDelivery {
     pub code: Option<Code>,
     /// The delivery this one corrects or cancels: the first one that was told in this channel.
     pub replaces: Option<DeliveryId>,
+    /// Who released the delivery this one takes the place of: the same version for the same channel,
+    /// planned again because its readers changed.
+    pub released_by: Option<String>,
 }
 
 /// Where a delivery stands.
@@ -203,6 +206,8 @@ pub struct EarlierDelivery {
     pub peer_ref: Option<PeerRef>,
     /// The first telling it belongs to, when it is a correction.
     pub replaces: Option<DeliveryId>,
+    /// Who released it.
+    pub released_by: Option<String>,
     /// The content that was told with it.
     pub content: Arc<NoticeContent>,
 }
@@ -303,6 +308,8 @@ pub struct Effects {
     pub deliveries: Vec<PlannedDelivery>,
     /// Deliveries that shall not be sent any more, with the reason.
     pub superseded: Vec<(DeliveryId, Code)>,
+    /// Deliveries that were superseded and are wanted again, pending or held with a code.
+    pub revived: Vec<(DeliveryId, Option<Code>)>,
     /// What peers said about our deliveries.
     pub receipts: Vec<(MessageId, PeerReceipt)>,
     /// How each message ended.

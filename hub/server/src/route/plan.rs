@@ -35,7 +35,10 @@ pub fn plan(world: &mut World, id: NoticeId) {
     let mut went_somewhere = false;
     for channel in &channels {
         let earlier = earlier_in(world, id, channel.id);
-        let answer = permit(&question(world, &notice, &record, &content, channel));
+        let released_by = released(&earlier, notice.version);
+        let mut asked = question(world, &notice, &record, &content, channel);
+        asked.released = released_by.is_some();
+        let answer = permit(&asked);
         let (disclosure, verdict, code, reason) = match answer {
             Answer::Deny { code } => {
                 supersede_unsent(world, &earlier, None, code);
@@ -52,7 +55,15 @@ pub fn plan(world: &mut World, id: NoticeId) {
         };
         went_somewhere = true;
         let planned = deliver(
-            world, &notice, &record, &content, channel, disclosure, code, &earlier,
+            world,
+            &notice,
+            &record,
+            &content,
+            channel,
+            disclosure,
+            code,
+            &earlier,
+            released_by,
         );
         let reason = if planned {
             reason
@@ -101,6 +112,7 @@ fn deliver(
     disclosure: Disclosure,
     held: Option<Code>,
     earlier: &[EarlierDelivery],
+    released_by: Option<String>,
 ) -> bool {
     let told = earlier
         .iter()
@@ -154,8 +166,13 @@ fn deliver(
         &format!("{}{}", disclosure.key(), if late { "!" } else { "" }),
     );
     supersede_unsent(world, earlier, Some(&id), Code::DLV_SUPERSEDED);
-    if earlier.iter().any(|delivery| delivery.id == id) {
-        return false;
+    if let Some(same) = earlier.iter().find(|delivery| delivery.id == id) {
+        // Its readers changed and changed back before it left.
+        let revives = same.state == DeliveryState::Dead && same.code == Some(Code::DLV_SUPERSEDED);
+        if revives {
+            world.effects.revived.push((id, held));
+        }
+        return revives;
     }
     if held.is_none() && content.urgency != Urgency::U0 {
         *world.posts_today.entry(channel.id).or_default() += 1;
@@ -176,8 +193,18 @@ fn deliver(
         },
         code: held,
         replaces: told.map(|told| told.replaces.clone().unwrap_or_else(|| told.id.clone())),
+        released_by,
     });
     true
+}
+
+/// Who released this version for this channel: what is planned again because its readers changed
+/// does not ask a second time.
+fn released(earlier: &[EarlierDelivery], version: u32) -> Option<String> {
+    earlier
+        .iter()
+        .filter(|delivery| delivery.version == version)
+        .find_map(|delivery| delivery.released_by.clone())
 }
 
 /// The policy question for a notice and a channel at planning.

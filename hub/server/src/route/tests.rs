@@ -184,3 +184,56 @@ fn inviting_a_helper_shortens_the_next_post() {
     assert_eq!(planned.len(), 2);
     assert!(planned[1].post.text.chars().count() < planned[0].post.text.chars().count());
 }
+
+/// What the courier does when a look finds other readers than the post was rendered for.
+fn readers_change(hub: &mut Rehearsal, professions: &[Profession]) {
+    let notice = *hub.world.notices.keys().next().unwrap();
+    let channel = &mut hub.world.channels.get_mut(&PersonId(1)).unwrap()[0];
+    let first = channel.members[0].clone();
+    channel.members = professions
+        .iter()
+        .map(|profession| renkei_core::Member {
+            professions: vec![*profession],
+            ..first.clone()
+        })
+        .collect();
+    for earlier in hub.world.deliveries.get_mut(&notice).into_iter().flatten() {
+        (earlier.state, earlier.code, earlier.attempts) =
+            (DeliveryState::Dead, Some(Code::DLV_SUPERSEDED), 0);
+    }
+    hub.world.effects = Default::default();
+    super::plan::plan(&mut hub.world, notice);
+}
+
+#[test]
+fn a_release_holds_when_the_readers_change() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::Nurse]);
+    let stale = hub.after(73 * 60);
+    assert_eq!(stale[0].code, Some(Code::RTE_STALE));
+    hub.delivered(&stale);
+    for earlier in hub.world.deliveries.values_mut().flatten() {
+        earlier.released_by = Some("担当".into());
+    }
+    readers_change(&mut hub, &[Profession::Helper]);
+    let again = &hub.world.effects.deliveries;
+    assert_eq!(again.len(), 1);
+    assert_eq!(
+        (again[0].state, again[0].released_by.as_deref()),
+        (DeliveryState::Pending, Some("担当"))
+    );
+    assert_ne!(again[0].id, stale[0].id);
+}
+
+#[test]
+fn readers_who_change_back_get_the_first_rendering() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::Nurse]);
+    let first = hub.after(0);
+    hub.delivered(&first);
+    readers_change(&mut hub, &[Profession::Nurse]);
+    assert!(hub.world.effects.deliveries.is_empty());
+    assert_eq!(hub.world.effects.revived, [(first[0].id.clone(), None)]);
+}

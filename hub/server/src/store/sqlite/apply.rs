@@ -71,8 +71,8 @@ const DECISIONS: Shape = Shape {
     tail: "",
 };
 const DELIVERIES: Shape = Shape {
-    head: "INSERT INTO delivery (id, notice, version, channel, sink, person, change, disclosure, late, urgency, post, payload, state, code, due_at, replaces, created_at) VALUES ",
-    columns: 17,
+    head: "INSERT INTO delivery (id, notice, version, channel, sink, person, change, disclosure, late, urgency, post, payload, state, code, due_at, replaces, created_at, released_by) VALUES ",
+    columns: 18,
     tail: " ON CONFLICT (id) DO NOTHING",
 };
 const OUTCOMES: Shape = Shape {
@@ -271,6 +271,7 @@ async fn told(
         .execute(&mut *tx)
         .await?;
     }
+    revive(tx, effects).await?;
     let mut payloads: HashMap<DeliveryId, Framed> = framed
         .into_iter()
         .map(|framed| (framed.id.clone(), framed))
@@ -307,6 +308,32 @@ const FOLLOW_RECORD: &str = "UPDATE notice SET backfill = 1, person = (SELECT r.
 /// What was planned for the other person's channels meanwhile never leaves.
 const END_MISLED: &str = "UPDATE delivery SET state = 'dead', code = ?2, due_at = NULL \
      WHERE id IN (SELECT value FROM json_each(?1)) AND person <> (SELECT n.person FROM notice AS n WHERE n.id = delivery.notice)";
+
+async fn revive(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), StoreError> {
+    if effects.revived.is_empty() {
+        return Ok(());
+    }
+    let at = effects
+        .decisions
+        .first()
+        .map_or(0, |decision| micros(decision.at));
+    let revived: Vec<(&str, Option<&str>)> = effects
+        .revived
+        .iter()
+        .map(|(id, code)| (id.as_str(), code.as_ref().map(|code| code.as_str())))
+        .collect();
+    sqlx::query(
+        "UPDATE delivery SET code = w.code, state = CASE WHEN w.code IS NULL THEN 'pending' ELSE 'held' END, \
+         due_at = CASE WHEN w.code IS NULL THEN ?2 END \
+         FROM (SELECT value ->> 0 AS id, value ->> 1 AS code FROM json_each(?1)) AS w \
+         WHERE delivery.id = w.id AND delivery.state = 'dead' AND delivery.attempts = 0",
+    )
+    .bind(json(&revived)?)
+    .bind(at)
+    .execute(&mut *tx)
+    .await?;
+    Ok(())
+}
 
 fn notice_row(
     query: super::rows::Filling,
@@ -366,7 +393,8 @@ fn delivery_row(
         .bind(code.map(|code| code.as_str()))
         .bind((state == DeliveryState::Pending).then_some(at))
         .bind(delivery.replaces.as_ref().map(|id| id.as_str().to_owned()))
-        .bind(at))
+        .bind(at)
+        .bind(delivery.released_by.clone()))
 }
 
 /// What peers said: confirmations and refusals of what was handed over, and 了解. A receipt names our

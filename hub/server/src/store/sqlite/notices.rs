@@ -191,6 +191,7 @@ async fn deliveries(
                 peer_ref: row.get::<Option<&str>, _>(8).map(PeerRef::new),
                 replaces: row.get::<Option<&str>, _>(9).map(DeliveryId::known),
                 content: std::sync::Arc::new(parsed(row.get(10))?),
+                released_by: row.get(11),
             },
         ));
     }
@@ -254,7 +255,7 @@ fn channels_of() -> String {
     )
 }
 
-const DELIVERIES_OF: &str = "SELECT d.notice, d.id, d.version, d.channel, d.change, d.state, d.code, d.attempts, d.peer_ref, d.replaces, v.content \
+const DELIVERIES_OF: &str = "SELECT d.notice, d.id, d.version, d.channel, d.change, d.state, d.code, d.attempts, d.peer_ref, d.replaces, v.content, d.released_by \
      FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.id = k.value CROSS JOIN delivery AS d ON d.notice = n.id \
      JOIN notice_version AS v ON v.notice = d.notice AND v.version = min(d.version, n.version) ORDER BY d.seq";
 const POSTS_OF: &str = "SELECT d.channel, count(*) FROM json_each(?1) AS k CROSS JOIN delivery AS d ON d.channel = k.value AND d.created_at >= ?2 \
