@@ -11,6 +11,7 @@ pub mod space;
 mod tests;
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -24,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::store::blob::Blobs;
+use crate::store::blob::{BlobError, Blobs};
 use crate::store::{Prepared, Store, StoreError, StoredBody, pack};
 use gate::Gate;
 use space::Space;
@@ -142,9 +143,23 @@ impl Writer {
         }
     }
 
+    /// A full disk empties again; any other failure to write or sync ends the process.
+    fn not_kept(&self, error: BlobError) -> AcceptError {
+        if let BlobError::Io(source) = &error
+            && matches!(
+                source.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+            )
+        {
+            return AcceptError::Full;
+        }
+        error!(error = %chain(&error), "the blob store failed at a write");
+        self.fatal.cancel();
+        AcceptError::Broken(Box::new(error))
+    }
+
     async fn prepare(&self, message: NewMessage) -> Result<Prepared, AcceptError> {
         let sha256 = message.sha256();
-        let broken = |error: crate::store::blob::BlobError| AcceptError::Broken(Box::new(error));
         // Documents always lie as files: they are attached to posts by their hash.
         let packed = if message.meta.media_type.is_some() {
             None
@@ -154,7 +169,10 @@ impl Writer {
         let body = match packed {
             Some(packed) if packed.len() <= limits::INLINE_BODY_BYTES => StoredBody::Inline(packed),
             _ => {
-                self.blobs.put(message.body.clone()).await.map_err(broken)?;
+                self.blobs
+                    .put(message.body.clone())
+                    .await
+                    .map_err(|error| self.not_kept(error))?;
                 StoredBody::Blob
             }
         };
