@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::HashMap;
 
-use renkei_hl7v2::{Field, Message, Segment};
+use renkei_hl7v2::{Field, Location, Message, Segment};
 
 /// Which fields of one segment were read: bit n = field n. Fields beyond 127 count as unread.
 type Seen = Cell<u128>;
@@ -70,23 +71,33 @@ impl<'m> Reader<'m> {
     /// read: `ZXX[1]`, `ZXX[2]`. MSH and set ids say nothing a reader could miss.
     pub(crate) fn unread(self) -> Vec<String> {
         let mut places = Vec::new();
-        for segment in self.segments().skip(1) {
+        // Counted along the way: asking each segment for its number would look at all before it.
+        let mut occurrences: HashMap<&str, u32> = HashMap::new();
+        for segment in self.segments() {
+            let occurrence = occurrences.entry(segment.name()).or_default();
+            *occurrence = occurrence.saturating_add(1);
+            if segment.index() == 0 {
+                continue;
+            }
+            let place = Location::segment(segment.name(), *occurrence);
             let set_id = has_set_id(segment.name());
             let is_whole = segment.seen.get() == 0;
             let mut holds_data = false;
-            for (number, field) in segment.segment.fields() {
-                let read = number < 128 && segment.seen.get() & (1 << number) != 0;
-                if read || !field.has_value() || is_blank(field) || (number == 1 && set_id) {
+            for (number, at) in (1..=segment.segment.field_count()).zip(1_u32..) {
+                if number < 128 && segment.seen.get() & (1 << number) != 0 {
+                    continue;
+                }
+                let field = segment.segment.field(number);
+                if !field.has_value() || is_blank(field) || (number == 1 && set_id) {
                     continue;
                 }
                 holds_data = true;
                 if !is_whole {
-                    places.push(segment.at(number));
+                    places.push(place.field(at).to_string());
                 }
             }
             if is_whole && holds_data {
-                let name = segment.segment.location().segment.as_str().to_owned();
-                places.push(format!("{name}[{}]", segment.segment.occurrence()));
+                places.push(format!("{}[{occurrence}]", place.segment.as_str()));
             }
         }
         places

@@ -316,7 +316,7 @@ fn read_group<'m>(
         let report = report_for(reports, kind, order.clone());
         report.add_group(context, group, panel.clone(), noted == Some(kind));
     }
-    let of_group = OfGroup::read(context, group);
+    let of_group = OfGroup::read(context, shared, group, &rows);
     let is_cancelled = group.orc.is_some_and(|orc| is_cancel(&orc.text(1)));
     let scope = Context::order_scope("result", &order);
     if is_cancelled && !is_complete(context, &scope) {

@@ -21,6 +21,20 @@ impl<'a> RawJson<'a> {
         serde_json::from_str(json).map(|raw| Self(Cow::Borrowed(raw)))
     }
 
+    /// Keeps `json` after checking that it is one JSON value.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn from_string(json: String) -> Result<RawJson<'static>, serde_json::Error> {
+        RawValue::from_string(json).map(|raw| RawJson(Cow::Owned(raw)))
+    }
+
+    /// The same text without a copy.
+    #[must_use]
+    pub fn borrowed(&self) -> RawJson<'_> {
+        RawJson(Cow::Borrowed(&self.0))
+    }
+
     /// The text taken over.
     #[must_use]
     pub fn as_str(&self) -> &str {

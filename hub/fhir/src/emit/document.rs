@@ -20,6 +20,8 @@ pub enum Contained<'a> {
     Practitioner(Box<Practitioner<'a>>),
     /// A specimen without life of its own.
     Specimen(Box<Specimen<'a>>),
+    /// A resource printed before, because many hold the same one.
+    Printed(RawJson<'a>),
 }
 
 impl Element for Contained<'_> {
@@ -29,6 +31,7 @@ impl Element for Contained<'_> {
             Self::Organization(resource) => resource.is_absent(),
             Self::Practitioner(resource) => resource.is_absent(),
             Self::Specimen(resource) => resource.is_absent(),
+            Self::Printed(_) => false,
         }
     }
 }

@@ -7,7 +7,7 @@ use renkei_core::{Carry, Code, Finding, Severity, Strength};
 use renkei_fhir::Decimal;
 use renkei_fhir::emit::{
     Annotation, CodeableConcept, Coding, Contained, Effective, Meta, Observation, ObservationValue,
-    Period, Quantity, Reference, ReferenceRange, Specimen, Text,
+    Period, Quantity, RawJson, Reference, ReferenceRange, Text,
 };
 use renkei_fhir::jp_core::{Usage, profile, system};
 use renkei_fhir::ucum;
@@ -129,16 +129,53 @@ pub(crate) fn taken<'m>(
 /// What all rows of a group share.
 pub(crate) struct OfGroup<'m> {
     taken: Taken<'m>,
-    specimen: Specimen<'m>,
+    /// Printed once for all rows; where the group does not say what was examined, once for each material
+    /// (JLAC10 digits) the rows name.
+    specimens: Vec<(String, RawJson<'static>)>,
+    is_said: bool,
 }
 
 impl<'m> OfGroup<'m> {
     /// Reads time and specimen of a group.
-    pub(crate) fn read(context: &mut Context<'m>, group: &Group<'m>) -> Self {
-        Self {
-            taken: effective_of(context, group),
-            specimen: specimen::of_group(context, group.specimen),
+    pub(crate) fn read(
+        context: &mut Context<'m>,
+        shared: &Shared,
+        group: &Group<'m>,
+        rows: &[Keyed<'m>],
+    ) -> Self {
+        let taken = effective_of(context, group);
+        let mut specimen = specimen::of_group(context, group.specimen);
+        specimen.subject = Reference::to(Cow::Borrowed(shared.subject.as_str()));
+        let is_said = !specimen.r#type.coding.is_empty() || !specimen.r#type.text.is_empty();
+        let mut specimens: Vec<(String, RawJson<'static>)> = Vec::new();
+        for keyed in rows {
+            let material = specimen::material_digits(&keyed.row);
+            if specimens
+                .iter()
+                .any(|(known, _)| is_said || known == material)
+            {
+                continue;
+            }
+            if !is_said {
+                specimen.r#type = specimen::material(material);
+            }
+            let printed = specimen.to_json().and_then(RawJson::from_string);
+            specimens.extend(printed.map(|printed| (material.to_owned(), printed)));
         }
+        Self {
+            taken,
+            specimens,
+            is_said,
+        }
+    }
+
+    /// The specimen of one row.
+    fn specimen(&self, row: &Row<'_>) -> Vec<Contained<'_>> {
+        let material = specimen::material_digits(row);
+        let mut of_row = self.specimens.iter();
+        let found = of_row.find(|(known, _)| self.is_said || known == material);
+        let printed = found.map(|(_, printed)| Contained::Printed(printed.borrowed()));
+        printed.into_iter().collect()
     }
 }
 
@@ -172,12 +209,7 @@ pub(crate) fn observe<'m>(
         ..Observation::default()
     };
     if keyed.row.kind != Kind::Physiology {
-        let mut specimen: Box<Specimen<'_>> = Box::new(of_group.specimen.clone());
-        specimen.subject = subject();
-        if specimen.r#type.coding.is_empty() && specimen.r#type.text.is_empty() {
-            specimen.r#type = specimen::material(&keyed.row);
-        }
-        observation.contained = vec![Contained::Specimen(specimen)];
+        observation.contained = of_group.specimen(&keyed.row);
         observation.specimen = Reference::to_contained(specimen::ID);
     }
     let method = obx.field(17);

@@ -62,13 +62,18 @@ pub(super) fn of_group<'m>(context: &mut Context<'m>, spm: Option<Seg<'m>>) -> S
     specimen
 }
 
-/// What was examined, by the material digits of JLAC10, for rows whose group does not say it.
-pub(super) fn material(row: &Row<'_>) -> CodeableConcept<'static> {
+/// The material digits of a row's JLAC10 code; empty when it has none.
+pub(super) fn material_digits<'r>(row: &'r Row<'_>) -> &'r str {
     let digits = row.jlac10.get(9..12);
     let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.unwrap_or_default()
+}
+
+/// What was examined, by [`material_digits`], for rows whose group does not say it.
+pub(super) fn material(digits: &str) -> CodeableConcept<'static> {
     CodeableConcept::of_coding(match digits {
-        Some(digits) => Coding::new(system::SPECIMEN_MATERIAL, digits.to_owned(), ""),
-        None => Coding::new(system::DATA_ABSENT_REASON, "unknown", ""),
+        "" => Coding::new(system::DATA_ABSENT_REASON, "unknown", ""),
+        digits => Coding::new(system::SPECIMEN_MATERIAL, digits.to_owned(), ""),
     })
 }
 
