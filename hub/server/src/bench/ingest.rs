@@ -249,7 +249,7 @@ impl Server {
 fn is_in_memory(folder: &Path) -> bool {
     /// `TMPFS_MAGIC` of `linux/magic.h`.
     const TMPFS: i64 = 0x0102_1994;
-    rustix::fs::statfs(folder).is_ok_and(|disk| i64::try_from(disk.f_type) == Ok(TMPFS))
+    rustix::fs::statfs(folder).is_ok_and(|disk| disk.f_type == TMPFS)
 }
 
 #[cfg(test)]
