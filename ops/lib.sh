@@ -8,7 +8,7 @@ target_dir=${CARGO_TARGET_DIR:-target}
 case $target_dir in /*) ;; *) target_dir=$root/$target_dir ;; esac
 
 # Bad usage or a machine that is not ready (sysexits.h EX_USAGE), as the binary itself uses it.
-readonly not_ready=64
+not_ready=64
 
 say() { printf '%s\n' "$*" >&2; }
 
