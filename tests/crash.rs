@@ -1,1 +1,455 @@
-//! Written next.
+//! The hub is cut off again and again, at every commit point and in between, while senders wait for
+//! answers and deliveries wait to go. Nothing acknowledged may be lost, nobody may be told twice, and
+//! each team must hear things in the order in which they were said.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use renkei_sim::hospital::Person;
+use serde_json::{Value, json};
+
+use crate::harness::{until, until_within};
+use crate::hub::{Config, Folders, Hub};
+use crate::office::Office;
+use crate::oracle::{Expected, Judgement};
+use crate::peers::{District, SINKS};
+use crate::sender::{Log, Sender};
+use crate::story::{self, Dice, Fact, Step};
+
+const INPATIENTS: usize = 400;
+const OUTPATIENTS: usize = 200;
+const CONNECTIONS: usize = 8;
+/// Results an outpatient can have at most.
+const RESULTS: usize = 250;
+const ACKNOWLEDGED: usize = 20_000;
+const KILLS: usize = 52;
+const KILLS_PER_POINT: usize = 5;
+const UNACKNOWLEDGED: usize = 64;
+const UNDELIVERED: i64 = 100;
+
+/// Where the process is cut off; the last one is anywhere, from outside.
+const POINTS: [&str; 9] = [
+    "accept-before",
+    "accept-after",
+    "apply-before",
+    "apply-after",
+    "send-before",
+    "send-after",
+    "finish-before",
+    "finish-after",
+    "anywhere",
+];
+
+/// The district, the hub's folders, and the sender.
+struct Trial {
+    people: Vec<Person>,
+    folders: Folders,
+    district: District,
+    office: Office,
+    sender: Sender,
+    dice: Dice,
+    kills: BTreeMap<&'static str, usize>,
+    longest_start: Duration,
+}
+
+impl Trial {
+    async fn prepare(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let numbers = 1001..1001 + (INPATIENTS + OUTPATIENTS) as u64;
+        let people: Vec<Person> = numbers.map(Person::synthetic).collect();
+        let folders = Folders::new();
+        let district = District::with_rest_ward(folders.root.path(), &people[..INPATIENTS]).await;
+        let office = Office::open(&folders.data()).await;
+        office.enrol(&people[INPATIENTS..]).await;
+        office.admit(&people[..INPATIENTS]).await;
+        let sender = Sender::start(shares(&people, &mut dice), &mut dice);
+        Self {
+            people,
+            folders,
+            district,
+            office,
+            sender,
+            dice,
+            kills: BTreeMap::new(),
+            longest_start: Duration::ZERO,
+        }
+    }
+
+    async fn start(&mut self, point: &str) -> Hub {
+        let flag = self.folders.path("now");
+        let _gone = std::fs::remove_file(&flag);
+        let config = Config {
+            ward_by_rest: true,
+            retry_millis: 100,
+            env: vec![("RENKEI_KILL_AT", format!("{point}:{}", flag.display()))],
+            ..Config::default()
+        };
+        self.folders.configure(&config, &self.district);
+        let hub = Hub::start(&self.folders, &config).await;
+        self.longest_start = self.longest_start.max(hub.start);
+        let address = hub.mllp();
+        self.sender.tell(|orders| orders.address = Some(address));
+        hub
+    }
+
+    /// The point that has been hit least so far.
+    fn next_point(&mut self) -> &'static str {
+        let hit = |point: &&str| self.kills.get(*point).copied().unwrap_or(0);
+        let least = POINTS.iter().map(|point| hit(&point)).min().unwrap();
+        let open: Vec<&'static str> = POINTS
+            .into_iter()
+            .filter(|point| hit(&point) == least)
+            .collect();
+        open[usize::try_from(self.dice.roll(open.len() as u64)).unwrap()]
+    }
+
+    async fn pending(&self) -> i64 {
+        let pending = "SELECT count(*) FROM delivery WHERE state = 'pending'";
+        self.office.number(pending).await
+    }
+
+    /// Peers answer so slowly that enough is always under way, and so fast that it ends.
+    async fn pace(&self) {
+        let latency = match self.pending().await {
+            ..=200 => 300,
+            201..=500 => 60,
+            _ => 10,
+        };
+        for sink in SINKS {
+            let doors = &self.district.sim(sink).doors;
+            doors.faults(json!({ "latency_ms": latency })).await;
+        }
+    }
+
+    /// One life of the hub: it works for a while, then it is cut off in the middle of everything.
+    async fn live_and_die(&mut self, share: usize) {
+        let point = self.next_point();
+        self.pace().await;
+        let processed = "SELECT count(*) FROM outcome";
+        let before = self.office.number(processed).await;
+        let mut hub = self.start(point).await;
+        self.sender
+            .tell(|orders| orders.story += share / CONNECTIONS + 1);
+        // Work gets done in each life, so that no message is ever suspected of killing the hub.
+        until_within("work is done", Duration::from_secs(60), async || {
+            let done = self.office.number(processed).await - before;
+            done >= 60 || self.office.number("SELECT count(*) FROM waiting").await == 0
+        })
+        .await;
+        until_within(
+            "enough is undelivered",
+            Duration::from_secs(60),
+            async || {
+                let enough = self.pending().await >= UNDELIVERED + 20;
+                if !enough {
+                    self.sender.tell(|orders| orders.story += 1);
+                }
+                enough
+            },
+        )
+        .await;
+        self.sender.tell(|orders| orders.fill = true);
+        let sender = &self.sender;
+        until("enough is unacknowledged", async || {
+            sender.unacknowledged() >= UNACKNOWLEDGED + 32
+        })
+        .await;
+        if point == "anywhere" {
+            tokio::time::sleep(Duration::from_millis(self.dice.roll(40))).await;
+            hub.kill().await;
+        } else {
+            std::fs::write(self.folders.path("now"), "").unwrap();
+            let ended = hub.ended(Duration::from_secs(20)).await;
+            assert!(ended.is_some(), "the hub never passed {point}");
+        }
+        self.sender
+            .tell(|orders| (orders.address, orders.fill) = (None, false));
+        let (unacknowledged, undelivered) = (self.sender.unacknowledged(), self.pending().await);
+        if unacknowledged >= UNACKNOWLEDGED && undelivered >= UNDELIVERED {
+            *self.kills.entry(point).or_default() += 1;
+        }
+    }
+
+    fn counted(&self) -> usize {
+        self.kills.values().sum()
+    }
+
+    /// The last life: everything is told to its end.
+    async fn settle(&mut self) -> Hub {
+        for sink in SINKS {
+            self.district.sim(sink).doors.faults(json!({})).await;
+        }
+        let hub = self.start("anywhere").await;
+        self.sender
+            .tell(|orders| orders.fill = self.sender.acknowledged() < ACKNOWLEDGED);
+        let patience = Duration::from_secs(180);
+        until_within("enough was acknowledged", patience, async || {
+            self.sender.acknowledged() >= ACKNOWLEDGED + ACKNOWLEDGED / 10
+        })
+        .await;
+        self.sender
+            .tell(|orders| (orders.fill, orders.finish) = (false, true));
+        until_within("the story is told", patience, async || {
+            self.sender.is_finished() && self.office.is_idle().await
+        })
+        .await;
+        hub
+    }
+}
+
+/// Each connection's part of the story, its patients taking turns, and its supply of results.
+fn shares(people: &[Person], dice: &mut Dice) -> Vec<(VecDeque<Step>, VecDeque<Step>)> {
+    let mut shares = Vec::new();
+    for connection in 0..CONNECTIONS {
+        let mine = |from: usize, to: usize| {
+            (from..to).filter(move |patient| patient % CONNECTIONS == connection)
+        };
+        let stories =
+            mine(0, INPATIENTS).map(|patient| story::inpatient(patient, &people[patient], dice));
+        let story = in_turns(stories.collect());
+        let results = mine(INPATIENTS, people.len())
+            .map(|patient| story::outpatient(patient, &people[patient], dice, RESULTS));
+        let filler = in_turns(results.collect());
+        shares.push((story, filler));
+    }
+    shares
+}
+
+fn in_turns(stories: Vec<Vec<Step>>) -> VecDeque<Step> {
+    let longest = stories.iter().map(Vec::len).max().unwrap_or(0);
+    let steps =
+        (0..longest).flat_map(|turn| stories.iter().filter_map(move |story| story.get(turn)));
+    steps.cloned().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_and_nobody_is_told_twice() {
+    let began = Instant::now();
+    let seed = story::seed();
+    say(&format!(
+        "crash: seed {seed} (RENKEI_SEED={seed} plays it again)"
+    ));
+    let mut trial = Trial::prepare(seed).await;
+    let story = INPATIENTS * 20;
+    while trial.counted() < KILLS || trial.next_point_count() < KILLS_PER_POINT {
+        trial.live_and_die(story / KILLS).await;
+        assert!(
+            began.elapsed() < Duration::from_secs(600),
+            "{:?}",
+            trial.kills
+        );
+    }
+    let mut hub = trial.settle().await;
+    assert_eq!(hub.terminate().await.code(), Some(0));
+    let Trial {
+        people,
+        district,
+        office,
+        sender,
+        kills,
+        longest_start,
+        ..
+    } = trial;
+    let logs = sender.finished().await;
+    let found = Findings::of(&people, &logs, &office, &district).await;
+    let said: usize = logs.iter().map(|log| log.acknowledged.len()).sum();
+    let repeated: usize = logs.iter().map(|log| log.duplicates).sum();
+    let corrections = logs
+        .iter()
+        .flat_map(|log| &log.acknowledged)
+        .filter(|step| step.corrects);
+    let corrections = corrections.count();
+    say(&format!(
+        "crash: kills {} {kills:?}",
+        kills.values().sum::<usize>()
+    ));
+    say(&format!(
+        "crash: acknowledged {} (messages {said}, of them corrections {corrections}, duplicates {repeated})",
+        said + repeated
+    ));
+    say(&format!(
+        "crash: told {} events, {} corrections, {} cancellations at {} sinks",
+        found.events,
+        found.corrections,
+        found.cancellations,
+        SINKS.len()
+    ));
+    say(&format!("crash: lost {}", found.lost.len()));
+    say(&format!("crash: effects twice {}", found.twice.len()));
+    say(&format!(
+        "crash: order inversions per (sink, person) {}",
+        found.inversions.len()
+    ));
+    say(&format!("crash: repeated sends {}", found.repeated_sends));
+    say(&format!(
+        "crash: longest recovery to listening {} ms",
+        longest_start.as_millis()
+    ));
+    say(&format!("crash: took {} s", began.elapsed().as_secs()));
+    assert!(said + repeated >= ACKNOWLEDGED);
+    assert!(repeated * 100 >= said * 4 && corrections * 100 >= said * 2);
+    for wrong in [&found.lost, &found.twice, &found.inversions, &found.wrong] {
+        assert!(
+            wrong.is_empty(),
+            "{} wrong, such as {:#?}",
+            wrong.len(),
+            &wrong[..wrong.len().min(5)]
+        );
+    }
+}
+
+impl Trial {
+    /// Kills at the point that has been hit least.
+    fn next_point_count(&self) -> usize {
+        POINTS
+            .iter()
+            .map(|point| self.kills.get(point).copied().unwrap_or(0))
+            .min()
+            .unwrap()
+    }
+}
+
+/// Past the capture of the test runner: these figures are wanted of every run.
+fn say(line: &str) {
+    let _told = writeln!(std::io::stderr(), "{line}");
+}
+
+/// What the ledger and the peers hold, against what was acknowledged.
+#[derive(Default)]
+struct Findings {
+    events: usize,
+    corrections: usize,
+    cancellations: usize,
+    repeated_sends: u64,
+    lost: Vec<String>,
+    twice: Vec<String>,
+    inversions: Vec<String>,
+    wrong: Vec<String>,
+}
+
+impl Findings {
+    async fn of(people: &[Person], logs: &[Log], office: &Office, district: &District) -> Self {
+        let mut log: Vec<Vec<Step>> = vec![Vec::new(); people.len()];
+        for step in logs.iter().flat_map(|log| &log.acknowledged) {
+            log[step.patient].push(step.clone());
+        }
+        let mut found = Self::default();
+        found.ledger(&log, office).await;
+        let expected = Expected::of(people, &log);
+        let payloads = payloads(office).await;
+        for sink in SINKS {
+            let doors = &district.sim(sink).doors;
+            let told = doors.told().await;
+            let first_parts: Vec<_> = told
+                .into_iter()
+                .filter(|post| !post.key.contains(':'))
+                .collect();
+            found.take(expected.judge(sink, &first_parts));
+            for post in &first_parts {
+                let frozen = payloads.get(
+                    post.key
+                        .rsplit_once('.')
+                        .map_or(post.key.as_str(), |(stem, _)| stem),
+                );
+                if sink == "mcs" && frozen != Some(&(post.headline.clone(), post.text.clone())) {
+                    found
+                        .wrong
+                        .push(format!("{sink}: {} is not what was frozen", post.key));
+                }
+            }
+            found.keys(sink, &doors.state().await);
+        }
+        found
+    }
+
+    fn take(&mut self, judgement: Judgement) {
+        self.events += judgement.events;
+        self.corrections += judgement.corrections;
+        self.cancellations += judgement.cancellations;
+        self.lost.extend(judgement.lost);
+        self.twice.extend(judgement.twice);
+        self.inversions.extend(judgement.inversions);
+        self.wrong.extend(judgement.wrong);
+    }
+
+    /// What the peer counted under each key.
+    fn keys(&mut self, sink: &str, state: &Value) {
+        for key in state["keys"].as_array().unwrap() {
+            let count = |name: &str| key[name].as_u64().unwrap();
+            if count("effects") > 1 {
+                self.twice.push(format!("{sink}: key {}", key["key"]));
+            }
+            self.repeated_sends += count("requests").saturating_sub(1);
+        }
+        for refusal in state["rejected"].as_array().unwrap() {
+            // A uid that names what an interrupted try had named otherwise is tried again; another
+            // content under a key is not.
+            if refusal["code"] == "idempotency_conflict" {
+                self.wrong.push(format!("{sink}: {refusal}"));
+            }
+        }
+    }
+
+    /// Every acknowledged message is processed, and every result is recorded as it was said last.
+    async fn ledger(&mut self, log: &[Vec<Step>], office: &Office) {
+        let processed = "SELECT control FROM message JOIN outcome USING (position) WHERE state = 'processed' AND source = 'hospital'";
+        let kept = office.texts(processed).await;
+        let known: HashSet<&str> = kept.iter().map(String::as_str).collect();
+        if known.len() != kept.len() {
+            self.twice
+                .push("a message is in the inbox twice".to_owned());
+        }
+        let mut results: HashMap<u64, &str> = HashMap::new();
+        for step in log.iter().flatten() {
+            if !known.contains(step.control.as_str()) {
+                self.lost.push(format!("{} was acknowledged", step.control));
+            }
+            if let Fact::Result { order, value } = &step.fact {
+                results.insert(*order, value);
+            }
+        }
+        let current = "SELECT body FROM resource JOIN version ON resource = id AND version.version = resource.version WHERE kind = 'Observation'";
+        let bodies = office.texts(current).await;
+        let mut recorded: HashSet<String> = HashSet::new();
+        for body in &bodies {
+            let body: Value = serde_json::from_str(body).unwrap();
+            recorded.insert(body["valueQuantity"]["value"].to_string());
+        }
+        // Each value holds the number of its order: no two are alike.
+        for (order, value) in &results {
+            if !recorded.contains(*value) {
+                self.lost.push(format!("the result of order {order}"));
+            }
+        }
+        if bodies.len() != results.len() {
+            self.wrong.push(format!(
+                "{} results recorded, {} said",
+                bodies.len(),
+                results.len()
+            ));
+        }
+    }
+}
+
+/// Headline and text of every delivery as they were frozen when it was planned.
+async fn payloads(office: &Office) -> HashMap<String, (String, String)> {
+    let ids = office
+        .texts("SELECT id FROM delivery WHERE sink = 'mcs' ORDER BY seq")
+        .await;
+    let frozen = office
+        .texts("SELECT payload FROM delivery WHERE sink = 'mcs' ORDER BY seq")
+        .await;
+    let words = |payload: &String| {
+        let payload: Value = serde_json::from_str(payload).unwrap();
+        let body: Value = serde_json::from_str(payload["body"].as_str().unwrap()).unwrap();
+        let word = |name: &str| {
+            body["posts"][0][name]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        (word("headline"), word("text"))
+    };
+    ids.into_iter().zip(frozen.iter().map(words)).collect()
+}

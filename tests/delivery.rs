@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use renkei::store::operator::Operator;
 use renkei::world::{DeliveryState, MessageState};
-use renkei_core::{Code, SinkName};
+use renkei_core::Code;
 use renkei_sim::hospital::{LabReport, LabRow, MllpClient, Person, What};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::{TestHub, until};
 use crate::hub::{Config, renkei};
-use crate::office::by;
 use crate::peers::peer_ref;
 use crate::people::{HOSPITAL, Told, ago, message, register};
 
@@ -39,6 +37,15 @@ async fn discharged(hub: &mut TestHub, person: &Person) {
     hub.process(&discharge).await;
 }
 
+/// A hub that plans for MCS and sends nothing there yet.
+async fn paused_at_mcs(people: &[Person]) -> TestHub {
+    TestHub::prepared(people, Config::default(), async |office| {
+        office.admit(people).await;
+        office.pause("mcs", true).await;
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn inviting_a_helper_shortens_the_next_post() {
     let people = [Person::synthetic(30), Person::synthetic(31)];
@@ -57,21 +64,15 @@ async fn inviting_a_helper_shortens_the_next_post() {
             .find(|post| post.headline.starts_with("【退院】"));
         texts.push(discharge.unwrap().text.clone());
     }
-    assert!(texts[0].contains("アルブミン"), "{}", texts[0]);
-    assert!(!texts[1].contains("アルブミン"), "{}", texts[1]);
+    assert!(texts[0].contains("検査："), "{}", texts[0]);
+    assert!(!texts[1].contains("検査："), "{}", texts[1]);
     assert!(texts[1].chars().count() < texts[0].chars().count());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_helper_invited_between_planning_and_sending_shortens_that_post() {
     let person = Person::synthetic(32);
-    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::default()).await;
-    let sink = SinkName::new("mcs");
-    hub.office
-        .ledger
-        .sink_override(&sink, None, Some(true), &by())
-        .await
-        .unwrap();
+    let mut hub = paused_at_mcs(std::slice::from_ref(&person)).await;
     hub.process(&register(&person, 301)).await;
     discharged(&mut hub, &person).await;
     until("both are planned", async || {
@@ -85,16 +86,12 @@ async fn a_helper_invited_between_planning_and_sending_shortens_that_post() {
     let helper = json!({"user_ref": "u-helper", "display": "石田", "facility_id": "1379999996", "professions": ["helper"]});
     let invite = json!({"act": "invite", "team_id": peer_ref("mcs", &person), "member": helper});
     hub.district.mcs.doors.act(invite).await;
-    hub.office
-        .ledger
-        .sink_override(&sink, None, Some(false), &by())
-        .await
-        .unwrap();
+    hub.office.pause("mcs", false).await;
     hub.idle().await;
     let posts = hub.district.mcs.doors.told_of(&person).await;
     assert_eq!(posts.len(), 2, "{posts:#?}");
     assert!(
-        posts.iter().all(|post| !post.text.contains("アルブミン")),
+        posts.iter().all(|post| !post.text.contains("検査：")),
         "{posts:#?}"
     );
 }
@@ -102,13 +99,7 @@ async fn a_helper_invited_between_planning_and_sending_shortens_that_post() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consent_withdrawn_between_planning_and_sending_stops_it() {
     let people = [Person::synthetic(33), Person::synthetic(34)];
-    let mut hub = TestHub::start(&people, Config::default()).await;
-    let sink = SinkName::new("mcs");
-    hub.office
-        .ledger
-        .sink_override(&sink, None, Some(true), &by())
-        .await
-        .unwrap();
+    let mut hub = paused_at_mcs(&people).await;
     for person in &people {
         hub.process(&Told::admitted(person, 120).admit()).await;
     }
@@ -123,11 +114,7 @@ async fn a_consent_withdrawn_between_planning_and_sending_stops_it() {
     hub.office
         .consent(&people[..1], |row| row.withdrawn_on.clone_from(&today))
         .await;
-    hub.office
-        .ledger
-        .sink_override(&sink, None, Some(false), &by())
-        .await
-        .unwrap();
+    hub.office.pause("mcs", false).await;
     hub.idle().await;
     assert!(hub.district.mcs.doors.told_of(&people[0]).await.is_empty());
     assert_eq!(hub.district.mcs.doors.told_of(&people[1]).await.len(), 1);

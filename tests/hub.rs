@@ -83,6 +83,7 @@ impl Folders {
     /// Writes `renkei.toml`: one hospital by MLLP, SS-MIX2 storages and a drop folder, three sinks.
     pub(crate) fn configure(&self, config: &Config, district: &District) -> PathBuf {
         let root = self.root.path().display();
+        let secret = self.path("secret").display().to_string();
         let Config {
             settle_secs,
             retry_millis,
@@ -142,10 +143,16 @@ adapter.folder = {{ path = "{root}/drop", facility = "{HOSPITAL}", poll_secs = 1
             ("mcs", "mcs", district.mcs.url()),
             ("vital_link", "vital_link", district.vital_link.url()),
         ] {
-            rest_peer(&mut text, name, kind, &url);
+            rest_peer(&mut text, name, kind, &url, &secret);
         }
         if config.ward_by_rest {
-            rest_peer(&mut text, "ward", "ward.rest", &district.ward.url());
+            rest_peer(
+                &mut text,
+                "ward",
+                "ward.rest",
+                &district.ward.url(),
+                &secret,
+            );
         } else {
             let folder = district.ward_folder.display();
             let _written = write!(
@@ -160,12 +167,12 @@ adapter.folder = {{ path = "{root}/drop", facility = "{HOSPITAL}", poll_secs = 1
     }
 }
 
-fn rest_peer(text: &mut String, name: &str, kind: &str, url: &str) {
+fn rest_peer(text: &mut String, name: &str, kind: &str, url: &str, secret: &str) {
     let _written = write!(
         text,
         "\n[peer.{name}]\nmode = \"live\"\nagreement_ref = \"test\"\n\
          [peer.{name}.adapter.{kind}]\nfacility = \"{HOSPITAL}\"\nuser_ref = \"{SYSTEM}\"\npoll_secs = 1\n\
-         connection = {{ endpoint = \"{url}\", client_id = \"renkei\", secret = {{ file = \"secret\" }} }}\n"
+         connection = {{ endpoint = \"{url}\", client_id = \"renkei\", secret = {{ file = \"{secret}\" }} }}\n"
     );
 }
 

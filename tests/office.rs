@@ -10,7 +10,7 @@ use renkei::store::operator::{
 };
 use renkei::store::sqlite::{Access, Sqlite};
 use renkei::world::{DeliveryState, MessageState};
-use renkei_core::{Code, FacilityId, LocalId};
+use renkei_core::{Code, FacilityId, LocalId, SinkName};
 use renkei_sim::hospital::Person;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, Row, SqliteConnection};
@@ -62,7 +62,7 @@ impl Office {
     /// As if the memory of what was read from storages were lost.
     pub(crate) async fn forget_walks(&self) {
         let mut look = self.look.lock().await;
-        sqlx::query("DELETE FROM note")
+        sqlx::query("DELETE FROM note WHERE source = 'storage'")
             .execute(&mut *look)
             .await
             .unwrap();
@@ -132,6 +132,16 @@ impl Office {
             .release(&Selection::Matching(which), &by())
             .await;
         released.unwrap()
+    }
+
+    /// Stops or lets go what goes to one sink.
+    pub(crate) async fn pause(&self, sink: &str, paused: bool) {
+        let sink = SinkName::new(sink);
+        let done = self
+            .ledger
+            .sink_override(&sink, None, Some(paused), &by())
+            .await;
+        done.unwrap();
     }
 
     /// Puts every message back to waiting.

@@ -52,6 +52,15 @@ impl District {
         }
     }
 
+    /// The same with a ward that is spoken to by REST.
+    pub(crate) async fn with_rest_ward(folder: &Path, people: &[Person]) -> Self {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let rest = mcs::start(mcs::Config::ward(any, seed("", people)));
+        let mut district = Self::start(folder, people).await;
+        district.ward = Sim::new(rest.await.unwrap());
+        district
+    }
+
     /// A peer by its name in the configuration.
     pub(crate) fn sim(&self, sink: &str) -> &Sim {
         match sink {
@@ -99,8 +108,13 @@ pub(crate) fn header(person: &Person) -> Value {
 }
 
 fn team(prefix: &str, person: &Person) -> Value {
+    let id = if prefix.is_empty() {
+        person.local_id.clone()
+    } else {
+        format!("{prefix}-{}", person.local_id)
+    };
     json!({
-        "id": format!("{prefix}-{}", person.local_id), "host_facility_id": HOSPITAL, "patient": header(person),
+        "id": id, "host_facility_id": HOSPITAL, "patient": header(person),
         "members": [
             {"user_ref": SYSTEM, "display": "連携システム", "facility_id": HOSPITAL, "professions": ["medical-clerk"]},
             {"user_ref": "u-doctor", "display": "高田 医師", "facility_id": "1319999998", "professions": ["doctor"]},
@@ -226,7 +240,11 @@ impl Post {
             local_id: text(&entry["patient"]["local_id"]).unwrap_or_default(),
             headline: first(&["headline", "title"]),
             text: first(&["text", "body"]),
-            files: entry["files"].as_array().map_or(0, Vec::len),
+            files: [&entry["files"], &request["documents"]]
+                .iter()
+                .filter_map(|list| list.as_array())
+                .map(Vec::len)
+                .sum(),
             before: before.iter().find_map(|name| text(&request[*name])),
             change: text(&request["change"]).or_else(|| text(&request["manifest"]["doc_type"])),
             corrections: entry["corrections"]

@@ -4,15 +4,16 @@
 //! Mapping and rendering are pure CPU and happen outside any transaction; the database is touched by
 //! load and apply only.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
 use renkei_core::source::Processed;
 use renkei_core::{
-    AttachmentRef, Clock, Code, MapError, Mapper, MessageId, Sink, SinkName, SourceName, chain,
-    limits,
+    AttachmentRef, Clock, Code, DeliveryId, MapError, Mapper, MessageId, PersonId, Sink, SinkName,
+    SourceName, chain, limits,
 };
 use renkei_mappings::post::font::Font;
 use tokio::sync::Notify;
@@ -59,8 +60,9 @@ pub struct Engine {
     pub in_flight: Arc<InFlight>,
     /// Fires when deliveries may be due.
     pub outbox: Arc<Notify>,
-    /// After an unclean end waiting messages run one by one, each attempt counted before it.
-    pub singly: std::sync::atomic::AtomicBool,
+    /// After an unclean end the messages that waited then, up to this position, run one by one, each
+    /// attempt counted before it; 0 = none.
+    pub singly_up_to: AtomicI64,
 }
 
 impl Engine {
@@ -94,14 +96,21 @@ impl Engine {
     }
 
     async fn process(&self) -> Result<Did, StoreError> {
-        let singly = self.singly.load(std::sync::atomic::Ordering::Relaxed);
-        let waiting = self
-            .store
-            .waiting(if singly { 1 } else { limits::PROCESS_BATCH })
-            .await?;
+        let suspects = self.singly_up_to.load(Ordering::Relaxed);
+        let mut singly = suspects > 0;
+        let limit = if singly { 1 } else { limits::PROCESS_BATCH };
+        let mut waiting = self.store.waiting(limit).await?;
+        if singly
+            && waiting
+                .first()
+                .is_none_or(|next| next.message.id.0 > suspects)
+        {
+            // What came since the start cannot have ended the process before.
+            self.singly_up_to.store(0, Ordering::Relaxed);
+            singly = false;
+            waiting = self.store.waiting(limits::PROCESS_BATCH).await?;
+        }
         if waiting.is_empty() {
-            self.singly
-                .store(false, std::sync::atomic::Ordering::Relaxed);
             return Ok(Did::Nothing);
         }
         if singly {
@@ -207,24 +216,25 @@ impl Engine {
             return Ok(Did::Work);
         }
         // What is being sent at this moment cannot be taken back: its notice waits until that is known.
+        // Composed anew under the lock, because what was being sent a moment ago may have been told.
         let in_flight = self.in_flight.0.lock().await;
-        if effects
-            .superseded
-            .iter()
-            .all(|(id, _)| !in_flight.contains(id))
-        {
+        let effects = self.compose(&due, now).await?;
+        if !takes_back(&effects, &in_flight) {
             self.store_settled(effects).await?;
             return Ok(Did::Work);
         }
         drop(in_flight);
+        // One by one; what comes later for a person whose notice waits, waits behind it.
+        let mut waiting: HashSet<PersonId> = HashSet::new();
         for notice in &due {
-            let effects = self.compose(&[*notice], now).await?;
             let in_flight = self.in_flight.0.lock().await;
-            if effects
-                .superseded
-                .iter()
-                .all(|(id, _)| !in_flight.contains(id))
+            let effects = self.compose(&[*notice], now).await?;
+            let persons: Vec<PersonId> = effects.notices.values().map(|one| one.person).collect();
+            if takes_back(&effects, &in_flight)
+                || persons.iter().any(|person| waiting.contains(person))
             {
+                waiting.extend(persons);
+            } else {
                 self.store_settled(effects).await?;
             }
         }
@@ -306,6 +316,12 @@ impl Engine {
             size,
         })
     }
+}
+
+/// Whether something would be taken back that is being sent now.
+fn takes_back(effects: &Effects, in_flight: &HashSet<DeliveryId>) -> bool {
+    let mut superseded = effects.superseded.iter();
+    superseded.any(|(id, _)| in_flight.contains(id))
 }
 
 fn map_one(mappers: &HashMap<SourceName, Arc<dyn Mapper>>, waiting: Waiting) -> Mapped {

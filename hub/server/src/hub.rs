@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -133,7 +133,7 @@ impl Hub {
             finished: Arc::new(move |ended| told.finished(ended)),
             in_flight,
             outbox: outbox.clone(),
-            singly: AtomicBool::new(false),
+            singly_up_to: AtomicI64::new(0),
         });
         let paused = Arc::new(RwLock::new(Vec::new()));
         Ok(Self {
@@ -166,10 +166,10 @@ impl Hub {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), HubError> {
         let clean = self.store.begin_run(self.clock.now()).await?;
         if !clean {
-            warn!("the hub did not end cleanly; waiting messages are processed one by one first");
-            self.engine
-                .singly
-                .store(true, std::sync::atomic::Ordering::Relaxed);
+            warn!("the hub did not end cleanly; what waits is processed one by one first");
+            let newest = self.store.newest_waiting().await?;
+            let newest = newest.map_or(0, |message| message.0);
+            self.engine.singly_up_to.store(newest, Ordering::Relaxed);
         }
         self.refresh().await?;
         let sources_stop = stop.child_token();

@@ -1,0 +1,44 @@
+//! The demo is itself a test of the whole: it holds every figure against the simulators.
+
+use std::process::{Command, Stdio};
+
+#[test]
+fn the_demo_tells_its_story_and_every_figure_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = Command::new(env!("CARGO_BIN_EXE_renkei"))
+        .args(["demo", "--exit", "--dir"])
+        .arg(folder.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (text, trouble) = (
+        String::from_utf8(told.stdout).unwrap(),
+        String::from_utf8_lossy(&told.stderr),
+    );
+    assert!(told.status.success(), "{text}\n{trouble}");
+    assert!(!text.contains("不一致"), "{text}");
+    for beat in ["①", "②", "③", "④", "⑤", "⑥", "⑦", "⑧"] {
+        assert_eq!(text.matches(beat).count(), 1, "{beat}");
+    }
+    let foot = text
+        .lines()
+        .find(|line| line.starts_with("手入力"))
+        .unwrap();
+    assert!(
+        foot.contains("誤配信 0") && foot.contains("消失 0"),
+        "{foot}"
+    );
+}
+
+#[test]
+fn a_folder_with_something_in_it_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mine"), "x").unwrap();
+    let refused = Command::new(env!("CARGO_BIN_EXE_renkei"))
+        .args(["demo", "--exit", "--dir"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(64));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
