@@ -169,7 +169,17 @@ fn reference(context: &mut Context<'_>, message: &Message, header: &cda::Header,
     if !kind.is_known {
         context.warn(Code::DOC_UNKNOWN_KIND, "document");
     }
-    let written = [sent.written.as_str(), header.effective_time.as_str()];
+    // The name in the storage tells when it was written; a later reading must not make it newer.
+    let in_path = context
+        .storage
+        .as_ref()
+        .map(|path| format!("{:017}", path.order_in_key));
+    let in_path = in_path.as_deref().and_then(|time| time.get(..14));
+    let written = [
+        sent.written.as_str(),
+        header.effective_time.as_str(),
+        in_path.unwrap_or_default(),
+    ];
     let written = written
         .into_iter()
         .find(|text| !text.is_empty())

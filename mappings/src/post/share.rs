@@ -395,6 +395,14 @@ fn value_of_before(text: &str) -> Option<String> {
         .map(|value| format!("{}（{day}）", clip(&value, 24)))
 }
 
+/// Whether people can open it; what only a program reads (CDA) stays with the record.
+fn opens(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        "application/pdf" | "image/jpeg" | "image/png" | "image/tiff" | "text/plain"
+    )
+}
+
 fn documents(documents: &[Document], disclosure: &Disclosure) -> Vec<DocumentShare> {
     let shown = |document: &Document| {
         let form = disclosure.of(document.class);
@@ -415,7 +423,7 @@ fn documents(documents: &[Document], disclosure: &Disclosure) -> Vec<DocumentSha
             class: document.class,
             title: title.unwrap_or_else(|| document.class.label().to_owned()),
             day: words::day(&document.date),
-            attached: form == Form::Full && is_hash,
+            attached: form == Form::Full && is_hash && opens(&document.media_type),
             media_type: document.media_type.clone(),
             sha256: document.sha256.clone(),
             size: document.size,

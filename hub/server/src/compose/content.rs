@@ -70,6 +70,15 @@ pub fn build(world: &World, notice: &Notice) -> Option<Built> {
         | NoticeKind::Transfer => {
             let stay = EncounterView::parse(&focus.body).ok()?;
             said_by_stay(&mut content, &stay, notice);
+            // A stay moves on after its events: a later bed is no correction of what was told.
+            if let Some(before) = notice
+                .content
+                .as_ref()
+                .filter(|_| notice.told.contains(&notice.focus))
+            {
+                content.place.clone_from(&before.place);
+                content.department.clone_from(&before.department);
+            }
             content.allergies = chart.allergies(&mut told);
             if notice.kind == NoticeKind::Discharge {
                 let stay = Span {

@@ -124,6 +124,8 @@ fn tell(world: &mut World, mapped: &Mapped, of: Of, item: &Item, event: Event, f
     if !event.cancelled {
         notice.occurred_at = item.occurred_at;
     }
+    // The event itself is told anew: what it says of the stay counts again (see `content::build`).
+    notice.told.retain(|told| told != focus);
     notice.never_automatic = item.never_automatic.or(notice.never_automatic);
     if event.kind == NoticeKind::Document {
         add_part(&mut notice, focus);

@@ -157,6 +157,45 @@ fn a_cancelled_discharge_is_told_only_to_who_was_told() {
 }
 
 #[test]
+fn a_later_bed_is_no_correction_of_the_admission() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::Doctor]);
+    let told = hub.after(0);
+    hub.delivered(&told);
+    let mut stay = Stay::demo(day(0));
+    let moved_to = ["5W".to_owned(), "512".to_owned(), "1".to_owned()];
+    stay.prior = Some(std::mem::replace(&mut stay.place, moved_to));
+    let transfer = Event::new(day(2), &person(), What::Transfer)
+        .stay(&stay)
+        .order(3);
+    hub.send(&transfer);
+    let moved = hub.after(11);
+    assert_eq!(moved.len(), 1);
+    assert!(moved[0].post.headline.contains("【転棟】"));
+    hub.delivered(&moved);
+    hub.send(&albumin(3, "3.1"));
+    assert!(hub.after(120).is_empty(), "the admission was told rightly");
+
+    let mut elsewhere = admission();
+    elsewhere.at = day(4);
+    let ward = elsewhere.stay.as_mut().unwrap();
+    ward.place = ["4S".to_owned(), "401".to_owned(), "1".to_owned()];
+    hub.send(&elsewhere);
+    let corrected = hub.after(120);
+    let admission = corrected
+        .iter()
+        .find(|delivery| delivery.post.headline.contains("【入院】"))
+        .unwrap();
+    assert_eq!(admission.change, Change::Corrected);
+    assert!(
+        admission.post.text.contains("訂正：病棟"),
+        "{}",
+        admission.post.text
+    );
+}
+
+#[test]
 fn what_is_cancelled_before_it_settles_is_never_told() {
     let mut hub = Rehearsal::new();
     hub.send(&admission());

@@ -91,25 +91,65 @@ pub(super) fn reaches_out(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Checked, file::File};
+
+    /// How far `clock` is off, in whole minutes.
+    fn minutes_off(clock: &FileClock) -> i64 {
+        let off = clock.now().duration_since(SystemClock.now());
+        (off + SignedDuration::from_secs(30)).as_mins()
+    }
 
     #[test]
-    fn the_clock_shows_the_offset_of_its_file_and_keeps_the_last_one() {
+    fn the_clock_shows_the_offset_of_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("clock");
-        let is_off_by = |clock: &FileClock, secs: i64| {
-            let off = clock.now().duration_since(SystemClock.now()).as_secs();
-            (secs - 2..=secs + 2).contains(&off)
-        };
-        assert!(is_off_by(&FileClock::new(path.clone()), 0));
-        FileClock::set(&path, SignedDuration::from_secs(-86_400)).unwrap();
-        let clock = FileClock::new(path.clone());
-        assert!(is_off_by(&clock, -86_400));
+        assert_eq!(minutes_off(&FileClock::new(path.clone())), 0);
+        FileClock::set(&path, SignedDuration::from_mins(90)).unwrap();
+        assert_eq!(minutes_off(&FileClock::new(path.clone())), 90);
         std::fs::write(&path, "tomorrow").unwrap();
-        *clock.read.lock().unwrap() = clock
-            .read
-            .lock()
-            .unwrap()
-            .and_then(|(at, offset)| Some((at.checked_sub(REREAD)?, offset)));
-        assert!(is_off_by(&clock, -86_400));
+        assert_eq!(minutes_off(&FileClock::new(path)), 0);
+    }
+
+    #[test]
+    fn an_offset_that_became_unreadable_stays_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("clock");
+        FileClock::set(&path, SignedDuration::from_mins(90)).unwrap();
+        let clock = FileClock::new(path.clone());
+        assert_eq!(minutes_off(&clock), 90);
+        std::fs::remove_file(&path).unwrap();
+        let long_ago = Instant::now().checked_sub(REREAD).unwrap();
+        *clock.read.lock().unwrap() = Some((long_ago, SignedDuration::from_mins(90)));
+        assert_eq!(minutes_off(&clock), 90);
+    }
+
+    #[test]
+    fn a_rehearsal_reaches_nobody_outside() {
+        let problems = |listen: &str, endpoint: &str| {
+            let file: File = toml::from_str(&format!(
+                "[hub]\ndata_dir = 'data'\nrehearsal_clock = 'clock'\n[documents]\nsheet = false\n\
+                 [facility.1311234567]\nname = 'x'\nclass = 'hospital'\ndistrict = 'x'\n\
+                 [source.his]\nadapter.mllp = {{ listen = '{listen}', facility = '1311234567', \
+                 plaintext = {{ allow_from = ['10.0.0.0/8'], reason = 'x' }} }}\n\
+                 [peer.mcs]\nadapter.mcs = {{ connection = {{ endpoint = '{endpoint}', client_id = 'x', \
+                 secret = {{ env = 'X' }} }}, facility = '1311234567', user_ref = 'x' }}\n"
+            ))
+            .unwrap();
+            let checked = Checked::check(file, Path::new("."));
+            let problems = checked.err().unwrap_or_default();
+            problems
+                .into_iter()
+                .map(|problem| problem.place)
+                .collect::<Vec<_>>()
+        };
+        assert!(problems("127.0.0.1:2575", "http://127.0.0.1:1").is_empty());
+        assert_eq!(
+            problems("0.0.0.0:2575", "http://127.0.0.1:1"),
+            ["source.his"]
+        );
+        assert_eq!(
+            problems("127.0.0.1:2575", "https://mcs.example"),
+            ["peer.mcs"]
+        );
     }
 }

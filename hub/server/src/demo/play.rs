@@ -82,6 +82,8 @@ pub struct Play {
     pub day: Date,
     /// What was checked.
     pub checks: Checks,
+    /// The events as the ledger had them before the storages were read again.
+    pub told: Vec<EventRow>,
     /// Why something was stopped before it became a notice, as the ledger said it then.
     pub stopped: Vec<(&'static str, String)>,
     charts: BTreeMap<&'static str, Chart>,
@@ -110,6 +112,7 @@ impl Play {
             cast,
             day,
             checks: Checks::default(),
+            told: Vec::new(),
             stopped: Vec::new(),
             charts,
             shown: HashSet::new(),

@@ -52,12 +52,13 @@ pub async fn play(play: &mut Play) -> anyhow::Result<()> {
     let deliveries = ledger.deliveries(&DeliveryFilter::default()).await?;
     let last = deliveries
         .iter()
+        .filter(|delivery| delivery.sink.as_str() == CARE_LINK)
         .filter_map(|delivery| delivery.told_at)
         .max();
     if let (Some(from), Some(to)) = (received.map(|message| message.received_at).min(), last) {
         let took = to.duration_since(from).as_millis();
         page::tell(&format!(
-            "  入院の電文を受け取ってから最後の相手に渡すまで {took} ミリ秒。"
+            "  入院の電文を受け取ってからケアマネジャーに渡すまで {took} ミリ秒。"
         ));
     }
     Ok(())

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Context as _;
 use renkei_core::NoticeKind;
 
 use super::discharge::drugs;
@@ -23,8 +22,8 @@ pub async fn play(play: &mut Play) -> anyhow::Result<()> {
     let chart = play.chart("A")?;
     let old = drugs(&chart.prescribe(at, ordered)?)?;
     let corrected = chart.prescribe_instead(at, ordered, INSTEAD.0, INSTEAD.1)?;
-    let removed = old.get(1).context("a prescription of one drug")?.clone();
-    let saw = places(play, |entry| entry.text().contains(&removed)).await?;
+    let names_a_drug = |entry: &Entry| old.iter().any(|drug| entry.text().contains(drug.as_str()));
+    let saw = places(play, names_a_drug).await?;
     play.stage.file(&corrected).await?;
     play.settle().await?;
     page::tell("ストレージで処方のファイルが旧版（_2）になり、新しい版（_1）が書かれました。");

@@ -51,6 +51,9 @@ fn row(
 ) -> anyhow::Result<Vec<String>> {
     let called = play.cast.patient(letter)?.called();
     let at = clock::in_japan(event.occurred_at);
+    // Reading the storages again made every message seen twice: the messages are those of the story.
+    let first_seen = play.told.iter().find(|told| told.notice == event.notice);
+    let seen: u64 = event.deliveries.iter().map(|delivery| delivery.seen).sum();
     let mut row = vec![
         format!(
             "{}/{} {called} {}",
@@ -58,59 +61,55 @@ fn row(
             at.day(),
             event.kind.label()
         ),
-        event.messages.to_string(),
+        first_seen.unwrap_or(event).messages.to_string(),
         event.fhir_versions.to_string(),
     ];
-    for (peer, ..) in SYSTEMS {
-        let told = |change: fn(Change) -> bool| {
-            let here = event
-                .deliveries
-                .iter()
-                .filter(|delivery| is_told(delivery, peer));
-            here.filter(|delivery| change(delivery.change)).count()
-        };
-        let first = told(|change| change == Change::First);
-        let later = told(|change| change != Change::First);
-        let held = event.deliveries.iter().any(|delivery| {
-            delivery.sink.as_str() == peer && delivery.state == DeliveryState::Held
-        });
-        row.push(match (first, later, held) {
-            (0, 0, true) => "保留".to_owned(),
-            (0, 0, false) => "-".to_owned(),
-            (first, 0, _) => first.to_string(),
-            (first, later, _) => format!("{first}+訂正{later}"),
-        });
-    }
-    row.push(
-        event
+    row.extend(SYSTEMS.map(|(peer, ..)| cell(event, peer)));
+    row.push(seen.to_string());
+    row.push(reasons(event, before).join(" "));
+    Ok(row)
+}
+
+/// Posts of an event at one peer: how many, how many of them corrections, or that they are held.
+fn cell(event: &EventRow, peer: &str) -> String {
+    let told = |first: bool| {
+        let here = event
             .deliveries
             .iter()
-            .map(|delivery| delivery.seen)
-            .sum::<u64>()
-            .to_string(),
-    );
+            .filter(|delivery| is_told(delivery, peer));
+        here.filter(|delivery| (delivery.change == Change::First) == first)
+            .count()
+    };
     let held = event
         .deliveries
         .iter()
-        .filter(|delivery| delivery.state == DeliveryState::Held);
-    let mut stopped: Vec<String> = before.into_iter().collect();
-    for reason in event
-        .decisions
+        .any(|delivery| delivery.sink.as_str() == peer && delivery.state == DeliveryState::Held);
+    match (told(true), told(false), held) {
+        (0, 0, true) => "保留".to_owned(),
+        (0, 0, false) => "-".to_owned(),
+        (first, 0, _) => first.to_string(),
+        (first, later, _) => format!("{first}+訂正{later}"),
+    }
+}
+
+/// The rules that stopped an event, each once.
+fn reasons(event: &EventRow, before: Option<String>) -> Vec<String> {
+    let held = event
+        .deliveries
         .iter()
-        .cloned()
-        .chain(held.filter_map(|held| held.code.clone()))
-    {
-        let code = reason
-            .split_whitespace()
-            .next_back()
-            .unwrap_or("")
-            .to_owned();
-        if !stopped.contains(&code) {
-            stopped.push(code);
+        .filter(|delivery| delivery.state == DeliveryState::Held)
+        .filter_map(|delivery| delivery.code.as_deref());
+    let decided = event.decisions.iter().filter_map(|decision| {
+        let (_, code) = decision.split_once(' ')?;
+        Some(code)
+    });
+    let mut reasons: Vec<String> = before.into_iter().collect();
+    for code in decided.chain(held) {
+        if !reasons.iter().any(|known| known == code) {
+            reasons.push(code.to_owned());
         }
     }
-    row.push(stopped.join(" "));
-    Ok(row)
+    reasons
 }
 
 /// What the simulators have, held against the ledger.
@@ -274,7 +273,7 @@ fn foot(counts: &LedgerCounts, proof: &Proof) -> String {
     let confirmed: u64 = human.values().sum();
     let what: Vec<String> = human
         .iter()
-        .map(|(what, count)| format!("{what} {count}"))
+        .map(|(what, count)| format!("{} {count}", act_in_words(what)))
         .collect();
     let notices: u64 = counts.notices.values().sum();
     format!(
@@ -285,4 +284,15 @@ fn foot(counts: &LedgerCounts, proof: &Proof) -> String {
         proof.wrong,
         proof.lost(),
     )
+}
+
+/// What people did, by the name of its counter.
+fn act_in_words(counter: &str) -> &str {
+    match counter {
+        "confirm" => "連絡先の確認",
+        "decide" => "本人の確認",
+        "release" => "保留の解除",
+        "desk" => "手渡し",
+        other => other,
+    }
 }

@@ -49,7 +49,7 @@ async fn namesake(play: &mut Play) -> anyhow::Result<()> {
     play.checks
         .hold("確認待ちになる", review.code == code, &review.code);
     play.stopped
-        .push(("C", format!("{}→別人と確認", review.code)));
+        .push(("C", format!("{}（人が別人と確認）", review.code)));
     play.checks.equal("確認を待つ電文", review.parked, 2);
     play.checks.equal(
         "確認までのCの投稿",
