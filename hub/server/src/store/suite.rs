@@ -2,16 +2,18 @@
 //! each; the implementation's own tests (plans, pragmas) stand beside it.
 
 mod fixture;
-mod operators;
 mod outbox;
+mod people;
+mod queues;
 mod walk;
 
 use super::operator::Operator;
 use super::{Store, StoreError};
 
 pub(super) use fixture::{by, message};
-pub(super) use operators::*;
 pub(super) use outbox::*;
+pub(super) use people::*;
+pub(super) use queues::*;
 pub(super) use walk::*;
 
 /// Where the ledgers of one test live: what one writes the next one finds.

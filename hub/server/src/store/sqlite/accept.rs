@@ -27,6 +27,9 @@ const REFUSED: Shape = Shape {
 /// Repeats of the group's control ids.
 pub(super) const LOOKUP: &str = "SELECT source, control_hash, body_hash, position FROM message WHERE control_hash IN (SELECT value FROM json_each(?1))";
 
+/// Body hashes and positions of earlier messages, by source and hash of the control id.
+type Known = HashMap<(String, i64), Vec<([u8; 32], i64)>>;
+
 struct Numbered<'a> {
     position: i64,
     control_hash: i64,
@@ -43,7 +46,7 @@ pub(super) async fn accept(
         .iter()
         .map(|prepared| control_hash(&prepared.message.dedup_key))
         .collect();
-    let mut known: HashMap<(String, i64), Vec<([u8; 32], i64)>> = HashMap::new();
+    let mut known = Known::new();
     let rows = sqlx::query(LOOKUP)
         .bind(json(&hashes)?)
         .fetch_all(&mut *tx)
@@ -123,7 +126,10 @@ async fn insert(tx: &mut SqliteConnection, new: &[Numbered<'_>]) -> Result<(), S
         })
         .await?;
     if let Some(first) = new.first() {
-        sqlx::query(WAITING).bind(first.position).execute(tx).await?;
+        sqlx::query(WAITING)
+            .bind(first.position)
+            .execute(tx)
+            .await?;
     }
     Ok(())
 }
@@ -172,7 +178,11 @@ mod tests {
             .collect();
         let distinct: std::collections::HashSet<_> = hashes.iter().collect();
         assert_eq!(distinct.len(), 1000);
-        assert!(hashes.iter().all(|hash| hash >> 40 == hashes[0] >> 40 && *hash >= 0));
+        assert!(
+            hashes
+                .iter()
+                .all(|hash| hash >> 40 == hashes[0] >> 40 && *hash >= 0)
+        );
         assert_ne!(control_hash("SIM0000043000") >> 40, hashes[0] >> 40);
         assert_ne!(control_hash(""), control_hash("\u{3042}"));
     }

@@ -28,8 +28,10 @@ pub(super) struct Shape {
     pub(super) tail: &'static str,
 }
 
-static TEXTS: Mutex<Option<HashMap<(&'static str, &'static str, usize), Arc<str>>>> =
-    Mutex::new(None);
+/// Statement texts by head, tail and number of rows.
+type Texts = HashMap<(&'static str, &'static str, usize), Arc<str>>;
+
+static TEXTS: Mutex<Option<Texts>> = Mutex::new(None);
 
 impl Shape {
     fn text(&self, rows: usize) -> Arc<str> {

@@ -225,6 +225,7 @@ pub(super) fn planned(notice: i64, version: u32, channel: &Channel) -> (PlannedD
         state: DeliveryState::Pending,
         code: None,
         replaces: None,
+        released_by: None,
     };
     (
         delivery,
