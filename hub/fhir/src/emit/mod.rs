@@ -126,10 +126,20 @@ macro_rules! resource {
             /// # Errors
             /// None in practice: every field prints. Kept as a `Result` because the serializer has one.
             pub fn to_json(&self) -> Result<String, serde_json::Error> {
-                serde_json::to_string(self)
+                crate::emit::printed(self)
             }
         }
     };
+}
+
+/// What most resources fit into, in bytes: printing then never has to move the text.
+const USUAL_BYTES: usize = 2_048;
+
+/// The JSON text of a resource.
+pub(crate) fn printed<T: serde::Serialize>(resource: &T) -> Result<String, serde_json::Error> {
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    serde_json::to_writer(&mut bytes, resource)?;
+    String::from_utf8(bytes).map_err(serde::ser::Error::custom)
 }
 
 /// Defines a choice element (`value[x]`): exactly one of its spellings is printed.

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use renkei_core::{
-    Attachment, Clock, Code, Delivery, DeliveryId, NoticeId, PeerRef, SendError, SendOutcome, Sink,
-    SinkName, chain, limits,
+    Attachment, Change, Clock, Code, Delivery, DeliveryId, NoticeId, PeerRef, SendError,
+    SendOutcome, Sink, SinkName, chain, limits,
 };
 use tracing::{debug, info, warn};
 
@@ -160,6 +160,12 @@ impl Courier {
         let (mut to_send, mut finished, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         let mut seen: HashMap<PeerRef, Result<Seen, SendError>> = HashMap::new();
         for delivery in due {
+            // A withdrawal from the wrong readers goes to them whatever the group says by now; it
+            // repeats nothing of what was told.
+            if delivery.change == Change::WrongPatient {
+                to_send.push(delivery);
+                continue;
+            }
             if !seen.contains_key(&delivery.channel.peer_ref) {
                 let view = self.sink.look(&delivery.channel).await;
                 seen.insert(delivery.channel.peer_ref.clone(), view.map(Seen::of));
