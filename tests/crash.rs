@@ -17,11 +17,11 @@ use crate::peers::{District, SINKS};
 use crate::sender::{Log, Sender};
 use crate::story::{self, Dice, Fact, Step};
 
-const INPATIENTS: usize = 400;
+const INPATIENTS: usize = 600;
 const OUTPATIENTS: usize = 200;
 const CONNECTIONS: usize = 8;
 /// Results an outpatient can have at most.
-const RESULTS: usize = 250;
+const RESULTS: usize = 600;
 const ACKNOWLEDGED: usize = 20_000;
 const KILLS: usize = 52;
 const KILLS_PER_POINT: usize = 5;
@@ -104,21 +104,22 @@ impl Trial {
         open[usize::try_from(self.dice.roll(open.len() as u64)).unwrap()]
     }
 
-    async fn pending(&self) -> i64 {
-        let pending = "SELECT count(*) FROM delivery WHERE state = 'pending'";
+    async fn pending(&self, sink: &str) -> i64 {
+        let pending = match sink {
+            "mcs" => "SELECT count(*) FROM delivery WHERE state = 'pending' AND sink = 'mcs'",
+            "ward" => "SELECT count(*) FROM delivery WHERE state = 'pending' AND sink = 'ward'",
+            "vital_link" => "SELECT count(*) FROM delivery WHERE state = 'pending' AND sink = 'vital_link'",
+            _ => "SELECT count(*) FROM delivery WHERE state = 'pending'",
+        };
         self.office.number(pending).await
     }
 
-    /// Peers answer so slowly that enough is always under way, and so fast that it ends.
+    /// Peers take so long over a post that enough is always under way, and so little that it ends.
     async fn pace(&self) {
-        let latency = match self.pending().await {
-            ..=200 => 300,
-            201..=500 => 60,
-            _ => 10,
-        };
-        for sink in SINKS {
-            let doors = &self.district.sim(sink).doors;
-            doors.faults(json!({ "latency_ms": latency })).await;
+        for (sink, path) in SINKS.into_iter().zip(["/posts", "/messages", "/posts"]) {
+            let latency = if self.pending(sink).await < 200 { 300 } else { 30 };
+            let plan = json!({ "latency_ms": latency, "only": path });
+            self.district.sim(sink).doors.faults(plan).await;
         }
     }
 
@@ -137,18 +138,16 @@ impl Trial {
             done >= 60 || self.office.number("SELECT count(*) FROM waiting").await == 0
         })
         .await;
-        until_within(
-            "enough is undelivered",
-            Duration::from_secs(60),
-            async || {
-                let enough = self.pending().await >= UNDELIVERED + 20;
-                if !enough {
-                    self.sender.tell(|orders| orders.story += 1);
-                }
-                enough
-            },
-        )
+        until_within("enough is undelivered", Duration::from_secs(60), async || {
+            let enough = self.pending("mcs").await >= 60 && self.pending("all").await >= UNDELIVERED + 40;
+            if !enough && self.office.number("SELECT count(*) FROM waiting").await == 0 {
+                self.sender.tell(|orders| orders.story += 2);
+            }
+            enough
+        })
         .await;
+        let quick = json!({ "latency_ms": 10, "only": "/posts" });
+        self.district.mcs.doors.faults(quick).await;
         self.sender.tell(|orders| orders.fill = true);
         let sender = &self.sender;
         until("enough is unacknowledged", async || {
@@ -165,7 +164,11 @@ impl Trial {
         }
         self.sender
             .tell(|orders| (orders.address, orders.fill) = (None, false));
-        let (unacknowledged, undelivered) = (self.sender.unacknowledged(), self.pending().await);
+        let (unacknowledged, undelivered) = (self.sender.unacknowledged(), self.pending("all").await);
+        say(&format!(
+            "crash: {point}: {unacknowledged} unacknowledged, {undelivered} undelivered, {} acknowledged",
+            self.sender.acknowledged()
+        ));
         if unacknowledged >= UNACKNOWLEDGED && undelivered >= UNDELIVERED {
             *self.kills.entry(point).or_default() += 1;
         }
@@ -231,7 +234,7 @@ async fn nothing_is_lost_and_nobody_is_told_twice() {
         "crash: seed {seed} (RENKEI_SEED={seed} plays it again)"
     ));
     let mut trial = Trial::prepare(seed).await;
-    let story = INPATIENTS * 20;
+    let story = INPATIENTS * 18;
     while trial.counted() < KILLS || trial.next_point_count() < KILLS_PER_POINT {
         trial.live_and_die(story / KILLS).await;
         assert!(

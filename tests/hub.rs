@@ -176,6 +176,16 @@ fn rest_peer(text: &mut String, name: &str, kind: &str, url: &str, secret: &str)
     );
 }
 
+impl Drop for Folders {
+    /// After a failure the folders stay, to be looked at.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.root.disable_cleanup(true);
+            eprintln!("kept: {}", self.root.path().display());
+        }
+    }
+}
+
 /// A running hub; killed when dropped.
 pub(crate) struct Hub {
     child: Child,

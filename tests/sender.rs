@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::story::{Dice, Step};
 
 /// Messages under way on one connection.
-const WINDOW: usize = 24;
+const WINDOW: usize = 64;
 /// Pause before the next try.
 const RECONNECT: Duration = Duration::from_millis(20);
 /// Of a hundred acknowledged messages so many are sent once more.

@@ -125,7 +125,6 @@ async fn a_stay(way: Way) {
         let third = posts.last().unwrap();
         assert!(has(third, "【訂正】"), "{sink}: {third:?}");
         names_the_first(sink, &posts, "corrected");
-        eprintln!("{sink} {third:#?}");
     }
 
     say(
@@ -150,7 +149,6 @@ async fn a_stay(way: Way) {
         .await;
         if sink != "ward" {
             names_the_first(sink, &told_posts(&hub, sink, &person).await, "cancelled");
-            eprintln!("{sink} {:#?}", told_posts(&hub, sink, &person).await.last());
         }
     }
     hub.idle().await;

@@ -245,6 +245,10 @@ fn report_charset(
     decoded: &Decoded<'_>,
     text: &str,
 ) {
+    if reader.header().field(2).text().chars().count() < 4 {
+        // The missing ones are taken as usual (HL7 v2.5 ch. 2.5.4).
+        context.warn(Code::HL7_ENCODING_CHARACTERS, "MSH-2");
+    }
     for (kind, offset) in decoded.findings_in(text) {
         let code = match kind {
             FindingKind::RomanReturn | FindingKind::RedundantEscape => continue,
