@@ -224,7 +224,8 @@ async fn trace_shows_the_whole_way_of_a_message() {
         .remove(0);
     for part in [
         built.control_id.as_str(),
-        "Encounter", "入院",
+        "Encounter",
+        "入院",
         "permit",
         "mcs",
         "vital_link",

@@ -108,7 +108,9 @@ impl Trial {
         let pending = match sink {
             "mcs" => "SELECT count(*) FROM delivery WHERE state = 'pending' AND sink = 'mcs'",
             "ward" => "SELECT count(*) FROM delivery WHERE state = 'pending' AND sink = 'ward'",
-            "vital_link" => "SELECT count(*) FROM delivery WHERE state = 'pending' AND sink = 'vital_link'",
+            "vital_link" => {
+                "SELECT count(*) FROM delivery WHERE state = 'pending' AND sink = 'vital_link'"
+            }
             _ => "SELECT count(*) FROM delivery WHERE state = 'pending'",
         };
         self.office.number(pending).await
@@ -117,7 +119,11 @@ impl Trial {
     /// Peers take so long over a post that enough is always under way, and so little that it ends.
     async fn pace(&self) {
         for (sink, path) in SINKS.into_iter().zip(["/posts", "/messages", "/posts"]) {
-            let latency = if self.pending(sink).await < 200 { 300 } else { 30 };
+            let latency = if self.pending(sink).await < 200 {
+                300
+            } else {
+                30
+            };
             let plan = json!({ "latency_ms": latency, "only": path });
             self.district.sim(sink).doors.faults(plan).await;
         }
@@ -138,13 +144,18 @@ impl Trial {
             done >= 60 || self.office.number("SELECT count(*) FROM waiting").await == 0
         })
         .await;
-        until_within("enough is undelivered", Duration::from_secs(60), async || {
-            let enough = self.pending("mcs").await >= 60 && self.pending("all").await >= UNDELIVERED + 40;
-            if !enough && self.office.number("SELECT count(*) FROM waiting").await == 0 {
-                self.sender.tell(|orders| orders.story += 2);
-            }
-            enough
-        })
+        until_within(
+            "enough is undelivered",
+            Duration::from_secs(60),
+            async || {
+                let enough = self.pending("mcs").await >= 60
+                    && self.pending("all").await >= UNDELIVERED + 40;
+                if !enough && self.office.number("SELECT count(*) FROM waiting").await == 0 {
+                    self.sender.tell(|orders| orders.story += 2);
+                }
+                enough
+            },
+        )
         .await;
         let quick = json!({ "latency_ms": 10, "only": "/posts" });
         self.district.mcs.doors.faults(quick).await;
@@ -164,7 +175,8 @@ impl Trial {
         }
         self.sender
             .tell(|orders| (orders.address, orders.fill) = (None, false));
-        let (unacknowledged, undelivered) = (self.sender.unacknowledged(), self.pending("all").await);
+        let (unacknowledged, undelivered) =
+            (self.sender.unacknowledged(), self.pending("all").await);
         say(&format!(
             "crash: {point}: {unacknowledged} unacknowledged, {undelivered} undelivered, {} acknowledged",
             self.sender.acknowledged()

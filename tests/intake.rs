@@ -18,8 +18,8 @@ fn people(count: u64) -> Vec<Person> {
     let first: Vec<char> = "鮎鯉鮫鯨鰯鱒鰹鱈鯖鰻鷹鷲鳩鶴鷺鴨雁鶉鵜鴎".chars().collect();
     let second: Vec<char> = "梓楓椛榎橘檜桐柊椿榊".chars().collect();
     let kana: Vec<char> = "アイウエオカキクケコサシスセソ".chars().collect();
-    let syllables = |mut number: u64| -> String {
-        let mut name = String::from("ヴ");
+    let syllables = |first: &str, mut number: u64| -> String {
+        let mut name = String::from(first);
         for _ in 0..4 {
             name.push(kana[usize::try_from(number % 15).unwrap()]);
             number /= 15;
@@ -33,8 +33,8 @@ fn people(count: u64) -> Vec<Person> {
             person.local_id = format!("77{:08}", 31_415_927 + number * 7);
             person.family = format!("{}{}", first[at % 20], second[at / 20]);
             person.given = format!("{}{}", second[at % 10], first[at / 10]);
-            person.kana_family = syllables(number * 37 + 11);
-            person.kana_given = syllables(number * 41 + 5000);
+            person.kana_family = syllables("ヴ", number * 37 + 11);
+            person.kana_given = syllables("ヂ", number * 41 + 5000);
             person.phone = format!("03-5555-{:04}", 3000 + number);
             person.sex = if number % 2 == 0 {
                 Sex::Female

@@ -60,8 +60,8 @@ pub struct Engine {
     pub in_flight: Arc<InFlight>,
     /// Fires when deliveries may be due.
     pub outbox: Arc<Notify>,
-    /// After an unclean end the messages that waited then, up to this position, run one by one, each
-    /// attempt counted before it; 0 = none.
+    /// After an unclean end the messages that may have caused it, those that waited up to this position,
+    /// run one by one, each attempt counted before it; 0 = none.
     pub singly_up_to: AtomicI64,
 }
 
@@ -105,7 +105,7 @@ impl Engine {
                 .first()
                 .is_none_or(|next| next.message.id.0 > suspects)
         {
-            // What came since the start cannot have ended the process before.
+            // The others were not being worked on when the process ended.
             self.singly_up_to.store(0, Ordering::Relaxed);
             singly = false;
             waiting = self.store.waiting(limits::PROCESS_BATCH).await?;

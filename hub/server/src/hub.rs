@@ -166,8 +166,9 @@ impl Hub {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), HubError> {
         let clean = self.store.begin_run(self.clock.now()).await?;
         if !clean {
-            warn!("the hub did not end cleanly; what waits is processed one by one first");
-            let newest = self.store.newest_waiting().await?;
+            warn!("the hub did not end cleanly; what it was working on is processed one by one first");
+            // The oldest are taken first, so only these can have been in its hands.
+            let newest = self.store.newest_of_oldest(limits::PROCESS_BATCH).await?;
             let newest = newest.map_or(0, |message| message.0);
             self.engine.singly_up_to.store(newest, Ordering::Relaxed);
         }

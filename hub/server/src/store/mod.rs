@@ -68,8 +68,8 @@ pub trait Store: Send + Sync + 'static {
     async fn accept(&self, group: Vec<Prepared>) -> Result<Vec<Receipt>, StoreError>;
     /// The oldest waiting messages, in the order of acceptance.
     async fn waiting(&self, limit: usize) -> Result<Vec<Waiting>, StoreError>;
-    /// The newest of the waiting messages.
-    async fn newest_waiting(&self) -> Result<Option<MessageId>, StoreError>;
+    /// The newest of the `count` oldest waiting messages.
+    async fn newest_of_oldest(&self, count: usize) -> Result<Option<MessageId>, StoreError>;
     /// Counts an attempt for these messages, before they are processed after an unclean start.
     async fn count_attempt(&self, messages: &[MessageId]) -> Result<(), StoreError>;
     /// Loads into `world` what the keys name, in two or three rounds, and reserves row ids.

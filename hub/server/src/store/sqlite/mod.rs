@@ -113,8 +113,9 @@ impl Store for Sqlite {
         waiting::waiting(&self.reads, limit, &self.folder).await
     }
 
-    async fn newest_waiting(&self) -> Result<Option<MessageId>, StoreError> {
-        let row = sqlx::query("SELECT max(position) FROM waiting")
+    async fn newest_of_oldest(&self, count: usize) -> Result<Option<MessageId>, StoreError> {
+        let row = sqlx::query("SELECT max(position) FROM (SELECT position FROM waiting ORDER BY position LIMIT ?1)")
+            .bind(i64::try_from(count).unwrap_or(i64::MAX))
             .fetch_one(&self.reads)
             .await?;
         Ok(row.get::<Option<i64>, _>(0).map(MessageId))
