@@ -35,6 +35,9 @@ pub enum Did {
     Nothing,
 }
 
+/// Hears how the messages of a committed batch ended.
+pub type Finished = Arc<dyn Fn(&[(MessageId, Processed)]) + Send + Sync>;
+
 /// Notices settled in one transaction at most.
 const SETTLE_BATCH: usize = 32;
 
@@ -55,7 +58,7 @@ pub struct Engine {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Told after each batch: how messages ended.
-    pub finished: Arc<dyn Fn(&[(MessageId, Processed)]) + Send + Sync>,
+    pub finished: Finished,
     /// What the couriers are sending now.
     pub in_flight: Arc<InFlight>,
     /// Fires when deliveries may be due.

@@ -8,6 +8,9 @@ use renkei_mappings::{LocalIdForm, Options, ProblemList};
 
 use crate::config::file::{Source, SourceAdapter};
 
+/// Mappers by facility and name.
+type Built = HashMap<(FacilityId, &'static str), Arc<dyn Mapper>>;
+
 /// The mapping of one source, built for the facility each message speaks for.
 pub struct ByFacility {
     /// For HL7 v2 messages.
@@ -16,7 +19,7 @@ pub struct ByFacility {
     problem_list: ProblemList,
     code_systems: std::collections::BTreeMap<String, String>,
     document_kinds: std::collections::BTreeMap<String, String>,
-    built: RwLock<HashMap<(FacilityId, &'static str), Arc<dyn Mapper>>>,
+    built: RwLock<Built>,
 }
 
 impl ByFacility {

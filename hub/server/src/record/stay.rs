@@ -130,7 +130,7 @@ fn starting_at<'a>(stays: &'a [Known], hint: &StayHint) -> Option<&'a Known> {
     })
 }
 
-fn only<'a>(stays: &'a [Known], wanted: impl Fn(&Known) -> bool) -> Option<&'a Known> {
+fn only(stays: &[Known], wanted: impl Fn(&Known) -> bool) -> Option<&Known> {
     let mut found = stays.iter().filter(|stay| wanted(stay));
     match (found.next(), found.next()) {
         (Some(stay), None) => Some(stay),
