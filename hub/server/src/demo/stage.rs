@@ -259,10 +259,9 @@ impl Stage {
     /// When the hub does not come to rest in time.
     pub async fn calm(&self) -> anyhow::Result<()> {
         until("the hub is at rest", PATIENCE, async || {
-            let (status, due) = (self.status().await?, self.ledger.next_due().await?);
-            let settled = due.is_none_or(|due| due > self.now());
-            let idle = status.waiting == 0 && status.pending == 0 && status.sent == 0;
-            Ok((settled && idle).then_some(()))
+            let rest = self.at_rest().await?;
+            let sent = rest.is_some_and(|status| status.pending == 0 && status.sent == 0);
+            Ok(sent.then_some(()))
         })
         .await
     }
@@ -273,11 +272,19 @@ impl Stage {
     /// When that does not come to pass in time.
     pub async fn settled(&self) -> anyhow::Result<()> {
         until("what is due was settled", PATIENCE, async || {
-            let due = self.ledger.next_due().await?;
-            let settled = due.is_none_or(|due| due > self.now());
-            Ok((settled && self.status().await?.waiting == 0).then_some(()))
+            Ok(self.at_rest().await?.map(drop))
         })
         .await
+    }
+
+    /// How the hub stands when no message waits and no notice is due. Both are looked at while nobody
+    /// writes: what leaves one queue may enter the other between two looks.
+    async fn at_rest(&self) -> anyhow::Result<Option<Status>> {
+        let before = self.ledger.data_version().await?;
+        let (status, due) = (self.status().await?, self.ledger.next_due().await?);
+        let is_still = before == self.ledger.data_version().await?;
+        let is_settled = due.is_none_or(|due| due > self.now());
+        Ok((is_still && is_settled && status.waiting == 0).then_some(status))
     }
 
     /// Posts that people can read, by peer.
