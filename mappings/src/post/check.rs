@@ -86,7 +86,9 @@ impl AsSent {
                     .take_while(|(sent, shown)| sent == shown)
                     .map(|(sent, _)| sent.len_utf8())
                     .sum();
-                if same == word.len() || (same > 0 && rest[same..].starts_with('…')) {
+                // A word that holds `…` itself may have been cut right before it.
+                let cut = rest[same..].starts_with('…') || rest[..same].ends_with('…');
+                if same == word.len() || (same > 0 && cut) {
                     covered[at..at + same].fill(true);
                 }
             }
