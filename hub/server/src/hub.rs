@@ -117,6 +117,7 @@ impl Hub {
                 setup: setup.clone(),
                 clock: clock.clone(),
                 in_flight: in_flight.clone(),
+                engine: stored.clone(),
                 backoff: checked.backoff,
                 breaker: Breaker::new(checked.backoff.first, checked.backoff.most),
             })
@@ -166,7 +167,9 @@ impl Hub {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), HubError> {
         let clean = self.store.begin_run(self.clock.now()).await?;
         if !clean {
-            warn!("the hub did not end cleanly; what it was working on is processed one by one first");
+            warn!(
+                "the hub did not end cleanly; what it was working on is processed one by one first"
+            );
             // The oldest are taken first, so only these can have been in its hands.
             let newest = self.store.newest_of_oldest(limits::PROCESS_BATCH).await?;
             let newest = newest.map_or(0, |message| message.0);

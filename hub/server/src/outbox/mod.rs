@@ -82,6 +82,8 @@ pub struct Courier {
     pub clock: Arc<dyn Clock>,
     /// What is being sent now, by all couriers.
     pub in_flight: Arc<InFlight>,
+    /// Wakes the engine when a notice is to be routed again.
+    pub engine: Arc<tokio::sync::Notify>,
     /// Waits between attempts.
     pub backoff: Backoff,
     /// Pauses the sink when the peer is unavailable.
@@ -134,7 +136,11 @@ impl Courier {
         let trouble = finished
             .iter()
             .all(|finish| finish.state == DeliveryState::Pending);
+        let reroutes = changes.iter().any(|change| !change.reroute.is_empty());
         self.store.finish(finished, changes).await?;
+        if reroutes {
+            self.engine.notify_one();
+        }
         Ok(if trouble { Did::Nothing } else { Did::Work })
     }
 

@@ -114,10 +114,12 @@ impl Store for Sqlite {
     }
 
     async fn newest_of_oldest(&self, count: usize) -> Result<Option<MessageId>, StoreError> {
-        let row = sqlx::query("SELECT max(position) FROM (SELECT position FROM waiting ORDER BY position LIMIT ?1)")
-            .bind(i64::try_from(count).unwrap_or(i64::MAX))
-            .fetch_one(&self.reads)
-            .await?;
+        let row = sqlx::query(
+            "SELECT max(position) FROM (SELECT position FROM waiting ORDER BY position LIMIT ?1)",
+        )
+        .bind(i64::try_from(count).unwrap_or(i64::MAX))
+        .fetch_one(&self.reads)
+        .await?;
         Ok(row.get::<Option<i64>, _>(0).map(MessageId))
     }
 
