@@ -96,10 +96,10 @@ impl Trial {
     /// The point that has been hit least so far.
     fn next_point(&mut self) -> &'static str {
         let hit = |point: &&str| self.kills.get(*point).copied().unwrap_or(0);
-        let least = POINTS.iter().map(|point| hit(&point)).min().unwrap();
+        let least = POINTS.iter().map(hit).min().unwrap();
         let open: Vec<&'static str> = POINTS
             .into_iter()
-            .filter(|point| hit(&point) == least)
+            .filter(|point| hit(point) == least)
             .collect();
         open[usize::try_from(self.dice.roll(open.len() as u64)).unwrap()]
     }
@@ -177,10 +177,10 @@ impl Trial {
             .tell(|orders| (orders.address, orders.fill) = (None, false));
         let (unacknowledged, undelivered) =
             (self.sender.unacknowledged(), self.pending("all").await);
-        say(&format!(
+        eprintln!(
             "crash: {point}: {unacknowledged} unacknowledged, {undelivered} undelivered, {} acknowledged",
             self.sender.acknowledged()
-        ));
+        );
         if unacknowledged >= UNACKNOWLEDGED && undelivered >= UNDELIVERED {
             *self.kills.entry(point).or_default() += 1;
         }

@@ -62,7 +62,7 @@ fn history(number: usize, person: &Person, dice: &mut Dice) -> Vec<Event> {
     }
     let prescribed = days(begin) - 2 * 1440;
     let drugs = Prescription {
-        at_discharge: number < DISCHARGES && number % 2 == 0,
+        at_discharge: number < DISCHARGES && number.is_multiple_of(2),
         ordered: ago(prescribed),
         drugs: vec![Drug::tablet(
             1,

@@ -211,11 +211,11 @@ impl Line {
             return Some((step, true));
         }
         let orders = self.orders.borrow();
-        if self.told < orders.story || orders.finish {
-            if let Some(step) = self.story.pop_front() {
-                self.told += 1;
-                return Some((step, false));
-            }
+        if (self.told < orders.story || orders.finish)
+            && let Some(step) = self.story.pop_front()
+        {
+            self.told += 1;
+            return Some((step, false));
         }
         if orders.fill {
             return self.filler.pop_front().map(|step| (step, false));

@@ -273,7 +273,7 @@ impl<'a> Writer<'a> {
             if corrects && !self.dice.percent(4) {
                 return;
             }
-            let value = format!("{}.{order}", self.dice.roll(9) + 1);
+            let value = format!("{}.{order}1", self.dice.roll(9) + 1);
             report.rows[0].value.clone_from(&value);
             report.rows[0].status = if corrects { "C" } else { "F" }.to_owned();
             let at = ago(minutes - i64::from(corrects));

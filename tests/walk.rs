@@ -139,11 +139,10 @@ async fn a_stay(way: Way) {
             &format!("{sink} has taken the discharge back"),
             async || {
                 let all = doors.told().await;
-                let taken_back = match sink {
+                match sink {
                     "ward" => all.iter().filter(|post| post.withdrawn).count() >= 2,
                     _ => all.iter().any(|post| has(post, "【取消】")),
-                };
-                taken_back
+                }
             },
         )
         .await;
