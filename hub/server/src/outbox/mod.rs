@@ -11,9 +11,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::{self, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use renkei_core::{
-    Attachment, Change, Clock, Code, Delivery, DeliveryId, NoticeId, PeerRef, SendError,
+    Attachment, Change, Channel, Clock, Code, Delivery, DeliveryId, NoticeId, PeerRef, SendError,
     SendOutcome, Sink, SinkName, chain, limits,
 };
 use tracing::{debug, info, warn};
@@ -27,6 +29,9 @@ use crate::store::{Store, StoreError};
 use crate::world::{ChannelChange, DeliveryState, Due, Finish};
 use breaker::Breaker;
 use look::Seen;
+
+/// Channels looked at at the same time.
+const LOOKS: usize = 8;
 
 /// How long attempts at one delivery wait.
 #[derive(Debug, Clone, Copy)]
@@ -164,17 +169,13 @@ impl Courier {
         now: Timestamp,
     ) -> (Vec<Due>, Vec<Finish>, Vec<ChannelChange>) {
         let (mut to_send, mut finished, mut changes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut seen: HashMap<PeerRef, Result<Seen, SendError>> = HashMap::new();
+        let seen = self.look(&due).await;
         for delivery in due {
             // A withdrawal from the wrong readers goes to them whatever the group says by now; it
             // repeats nothing of what was told.
             if delivery.change == Change::WrongPatient {
                 to_send.push(delivery);
                 continue;
-            }
-            if !seen.contains_key(&delivery.channel.peer_ref) {
-                let view = self.sink.look(&delivery.channel).await;
-                seen.insert(delivery.channel.peer_ref.clone(), view.map(Seen::of));
             }
             let Some(look) = seen.get(&delivery.channel.peer_ref) else {
                 continue;
@@ -185,6 +186,27 @@ impl Courier {
             }
         }
         (to_send, finished, changes)
+    }
+
+    /// Looks at every channel of a group once, several at a time.
+    async fn look(&self, due: &[Due]) -> HashMap<PeerRef, Result<Seen, SendError>> {
+        let mut channels: HashMap<PeerRef, Channel> = HashMap::new();
+        for delivery in due {
+            if delivery.change != Change::WrongPatient {
+                let peer_ref = delivery.channel.peer_ref.clone();
+                channels
+                    .entry(peer_ref)
+                    .or_insert_with(|| delivery.channel.clone());
+            }
+        }
+        let looks: Vec<BoxFuture<'static, _>> = channels
+            .into_iter()
+            .map(|(peer_ref, channel)| {
+                let sink = self.sink.clone();
+                async move { (peer_ref, sink.look(&channel).await.map(Seen::of)) }.boxed()
+            })
+            .collect();
+        stream::iter(looks).buffer_unordered(LOOKS).collect().await
     }
 
     fn judge(
