@@ -233,7 +233,14 @@ async fn a_look_shows_who_reads_and_about_whom() {
     let peer = peer("shinjuku").await;
     let view = peer.sink.look(&a_channel(ROOM)).await.unwrap();
     assert_eq!(view.header, Some(a_channel(ROOM).header));
-    assert_eq!(view.members.unwrap().len(), 4);
+    let readers = view.members.unwrap();
+    // Four members, one of them our own system account: it is no reader.
+    assert_eq!(readers.len(), 3);
+    assert!(
+        readers
+            .iter()
+            .all(|reader| reader.user_ref != "renkei-hospital")
+    );
     assert_eq!(peer.sink.channels().await.unwrap().len(), 3);
     peer.sink.probe().await.unwrap();
     let gone = peer.sink.look(&a_channel("nowhere")).await;

@@ -331,7 +331,14 @@ async fn a_look_shows_who_reads_and_about_whom() {
     let view = peer.sink.look(&channel).await.unwrap();
     assert_eq!(view.header, Some(channel.header.clone()));
     assert_eq!(view.kind, ChannelKind::Professional);
-    assert_eq!(view.members.as_ref().unwrap().len(), 4);
+    let readers = view.members.as_ref().unwrap();
+    // Four members, one of them our own system account: it is no reader.
+    assert_eq!(readers.len(), 3);
+    assert!(
+        readers
+            .iter()
+            .all(|reader| reader.user_ref != "renkei-hospital")
+    );
     assert!(!view.archived);
     let other = json!({"local_id": "0000999999", "kana": "ベツ ヒト", "birth_date": "1950-01-01", "sex": "male", "name": "別人"});
     peer.doors
