@@ -45,7 +45,7 @@ pub enum News {
 }
 
 /// What became of a delivery, as [`Draft::receipts`](crate::Draft::receipts) carries it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PeerReceipt {
     /// The sink.
     pub sink: SinkName,

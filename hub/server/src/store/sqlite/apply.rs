@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 
-use renkei_core::{Code, DeliveryId, ReceiptKind};
+use renkei_core::{Code, DeliveryId, PeerReceipt};
 use sqlx::SqliteConnection;
 
 use super::rows::Shape;
-use super::{json, micros};
+use super::{json, micros, receipts};
 use crate::store::{Framed, StoreError};
 use crate::world::{DeliveryState, Effects, MessageState, NewVersion, Notice, PlannedDelivery};
 
@@ -81,11 +81,6 @@ const OUTCOMES: Shape = Shape {
     tail: " ON CONFLICT (position) DO UPDATE SET state = excluded.state, code = excluded.code, record = excluded.record, \
            mapper = excluded.mapper, findings = excluded.findings, unread = excluded.unread, at = excluded.at",
 };
-const SEEN: Shape = Shape {
-    head: "INSERT OR IGNORE INTO seen (delivery, reader, professions, at) VALUES ",
-    columns: 4,
-    tail: "",
-};
 
 /// See [`crate::store::Store::apply`].
 pub(super) async fn apply(
@@ -107,7 +102,12 @@ pub(super) async fn apply(
     people(tx, &effects, at).await?;
     clinical(tx, &effects).await?;
     told(tx, &effects, framed).await?;
-    receipts(tx, &effects).await?;
+    let said: Vec<&PeerReceipt> = effects
+        .receipts
+        .iter()
+        .map(|(_, receipt)| receipt)
+        .collect();
+    receipts::apply(tx, &said).await?;
     ended(tx, &effects).await
 }
 
@@ -397,64 +397,6 @@ fn delivery_row(
         .bind(delivery.released_by.clone()))
 }
 
-/// What peers said: confirmations and refusals of what was handed over, and 了解. A receipt names our
-/// delivery, or the peer's post at its sink.
-/// Of the peer's post, its first delivery.
-const RECEIPT_OF: &str = "SELECT id FROM (SELECT id, seq, sink FROM delivery WHERE id = ?2 \
-     UNION ALL SELECT id, seq, sink FROM delivery WHERE sink = ?1 AND peer_ref = ?3 AND peer_ref IS NOT NULL AND ?2 IS NULL) \
-     WHERE sink = ?1 ORDER BY seq LIMIT 1";
-
-async fn receipts(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), StoreError> {
-    let mut seen = Vec::new();
-    for (_, receipt) in &effects.receipts {
-        let found = sqlx::query_scalar::<_, String>(RECEIPT_OF)
-            .bind(receipt.sink.as_str().to_owned())
-            .bind(receipt.delivery.as_ref().map(|id| id.as_str().to_owned()))
-            .bind(receipt.post.as_ref().map(|post| post.as_str().to_owned()))
-            .fetch_optional(&mut *tx)
-            .await?;
-        let Some(id) = found else { continue };
-        let at = micros(receipt.at);
-        match &receipt.kind {
-            ReceiptKind::Accepted => {
-                sqlx::query("UPDATE delivery SET state = 'delivered', code = NULL, due_at = NULL, told_at = ?2 WHERE id = ?1 AND (state IN ('sent', 'pending') OR (state = 'held' AND code = ?3))")
-                    .bind(id)
-                    .bind(at)
-                    .bind(Code::DLV_UNKNOWN_OUTCOME.as_str())
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            ReceiptKind::Refused { code } => {
-                let state = if *code == Code::DLV_REJECTED {
-                    "dead"
-                } else {
-                    "held"
-                };
-                sqlx::query("UPDATE delivery SET state = ?2, code = ?3, due_at = NULL WHERE id = ?1 AND state IN ('sent', 'pending')")
-                    .bind(id)
-                    .bind(state)
-                    .bind(code.as_str())
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            ReceiptKind::Seen => seen.push((
-                id,
-                receipt.by.clone().unwrap_or_default(),
-                json(&receipt.professions)?,
-                at,
-            )),
-        }
-    }
-    SEEN.execute(tx, &seen, |query, (id, by, professions, at)| {
-        Ok(query
-            .bind(id.clone())
-            .bind(by.clone())
-            .bind(professions.clone())
-            .bind(*at))
-    })
-    .await
-}
-
 async fn ended(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), StoreError> {
     OUTCOMES
         .execute(tx, &effects.outcomes, |query, (message, outcome)| {
@@ -524,7 +466,8 @@ async fn decided_meanwhile(tx: &mut SqliteConnection, parked: &[i64]) -> Result<
 #[cfg(test)]
 pub(super) fn statements() -> Vec<(&'static str, String)> {
     vec![
-        ("receipt", RECEIPT_OF.to_owned()),
+        ("receipt", receipts::RECEIPT_OF.to_owned()),
+        ("early receipt", receipts::EARLY_OF.to_owned()),
         ("follow record", FOLLOW_RECORD.to_owned()),
         ("end misled", END_MISLED.to_owned()),
     ]

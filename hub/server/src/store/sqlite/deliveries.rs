@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
 use super::load::record;
 use super::notices::{CHANNEL_COLUMNS, channel, consents};
 use super::rows::Shape;
-use super::{instant, json, micros, parsed};
+use super::{instant, json, micros, parsed, receipts};
 use crate::store::StoreError;
 use crate::world::{ChannelChange, DeliveryState, Due, Finish};
 
@@ -134,6 +134,7 @@ pub(super) async fn finish(
                 .bind(finish.code.map(|code| code.as_str())))
         })
         .await?;
+    receipts::meet(tx, &group).await?;
     looked(
         tx,
         &channels,

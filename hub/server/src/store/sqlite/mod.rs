@@ -11,6 +11,7 @@ mod load;
 mod notices;
 mod open;
 mod operate;
+mod receipts;
 mod rows;
 #[cfg(test)]
 mod tests;

@@ -69,6 +69,7 @@ every_verb! { Folder::new(),
     a_post_that_cannot_be_framed_is_dead
     peers_report_back
     a_late_word_settles_an_unknown_outcome
+    a_word_that_comes_first_is_kept
     posts_are_counted_from_midnight_in_japan
     a_look_changes_the_channel
     a_moved_record_takes_its_notices_along

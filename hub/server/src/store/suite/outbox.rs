@@ -449,6 +449,37 @@ pub(in crate::store) async fn a_late_word_settles_an_unknown_outcome(house: &imp
     assert_eq!(state(&ledger, &id).await.0, DeliveryState::Delivered);
 }
 
+/// A peer may confirm before the courier has written down what the peer calls the post.
+pub(in crate::store) async fn a_word_that_comes_first_is_kept(house: &impl House) {
+    let ledger = house.hub().await.unwrap();
+    let channel = one_stay(&ledger).await;
+    let id = settled(&ledger, 1, &channel, 600).await;
+    let early = |kind| {
+        let receipt = PeerReceipt {
+            sink: mcs(),
+            delivery: None,
+            post: Some(PeerRef::new("post-9")),
+            kind,
+            by: Some("user-7".to_owned()),
+            professions: vec![Profession::Nurse],
+            at: at(601),
+        };
+        (MessageId(1), receipt)
+    };
+    let said = Effects {
+        receipts: vec![early(ReceiptKind::Accepted), early(ReceiptKind::Seen)],
+        ..Effects::default()
+    };
+    ledger.apply(said, Vec::new()).await.unwrap();
+    assert_eq!(state(&ledger, &id).await.0, DeliveryState::Pending);
+    let mut sent = finish(&id, DeliveryState::Sent, 602);
+    (sent.peer_ref, sent.due_at) = (Some(PeerRef::new("post-9")), Some(at(900)));
+    ledger.finish(vec![sent], Vec::new()).await.unwrap();
+    assert_eq!(state(&ledger, &id).await.0, DeliveryState::Delivered);
+    let seen = ledger.delivery(&id).await.unwrap().unwrap().seen;
+    assert_eq!(seen.len(), 1);
+}
+
 /// The day of the budget begins at midnight in Japan.
 pub(in crate::store) async fn posts_are_counted_from_midnight_in_japan(house: &impl House) {
     let ledger = house.hub().await.unwrap();

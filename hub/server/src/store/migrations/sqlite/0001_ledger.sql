@@ -248,6 +248,16 @@ CREATE TABLE seen (
   PRIMARY KEY (delivery, reader)
 ) WITHOUT ROWID;
 
+-- Receipts that came before the post they speak of was written down.
+CREATE TABLE early_receipt (
+  id      INTEGER PRIMARY KEY,
+  post    TEXT    NOT NULL,
+  receipt TEXT    NOT NULL,
+  at      INTEGER NOT NULL
+);
+CREATE INDEX early_receipt_post ON early_receipt (post);
+CREATE INDEX early_receipt_at ON early_receipt (at);
+
 -- Beside the walk.
 CREATE TABLE note (
   source TEXT NOT NULL,
