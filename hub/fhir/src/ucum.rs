@@ -30,7 +30,7 @@ pub fn code(unit: &str) -> Option<Cow<'static, str>> {
         }
         push_part(&mut ucum, part)?;
     }
-    Some(Cow::Owned(ucum))
+    (!ucum.is_empty()).then_some(Cow::Owned(ucum))
 }
 
 /// Spellings seen in nearly every message, found without rewriting them.
@@ -331,6 +331,8 @@ mod tests {
             "1.73m2",
             "x",
             ".",
+            " ",
+            "　",
         ] {
             assert_eq!(code(unit), None, "{unit}");
         }
