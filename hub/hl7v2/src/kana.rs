@@ -92,14 +92,18 @@ fn join(base: char, mark: char) -> Option<char> {
 /// is kept: オノ and オーノ are different people. Letters become lower case.
 #[must_use]
 pub fn search_key(text: &str) -> String {
-    let mut key = String::with_capacity(text.len());
-    for character in to_full_width_kana(text).nfkc() {
+    let folded = to_full_width_kana(text)
+        .nfkc()
+        .filter(|character| !matches!(character, '・' | '\u{30A0}') && !character.is_whitespace())
+        .flat_map(|character| large(to_katakana(character)).to_lowercase())
+        .collect::<String>();
+    let mut key = String::with_capacity(folded.len());
+    // A mark may only now stand behind the large kana it belongs to.
+    for character in folded.nfc() {
         let previous_is_kana = key.chars().next_back().is_some_and(is_kana);
         match character {
-            ' ' | '・' | '\u{30A0}' => {}
-            space if space.is_whitespace() => {}
             '\u{2010}'..='\u{2015}' | '\u{2212}' | '-' if previous_is_kana => key.push('ー'),
-            other => key.extend(large(to_katakana(other)).to_lowercase()),
+            other => key.push(other),
         }
     }
     key
