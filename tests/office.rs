@@ -8,7 +8,7 @@ use renkei::store::operator::{
     By, ChannelRow, ConsentRow, DeliveryFilter, DeliveryLine, Import, MessageDetail, MessageFilter,
     Operator, RowOutcome, Selection,
 };
-use renkei::store::sqlite::{Access, Sqlite};
+use renkei::store::sql::{Access, Database};
 use renkei::world::{DeliveryState, MessageState};
 use renkei_core::{Code, FacilityId, LocalId, SinkName};
 use renkei_sim::hospital::Person;
@@ -21,7 +21,7 @@ use crate::people::{HOSPITAL, kana, sex};
 
 /// An operator's desk.
 pub(crate) struct Office {
-    pub(crate) ledger: Sqlite,
+    pub(crate) ledger: Database,
     /// For counting; nothing is written over it but by [`Office::forget_walks`].
     look: Mutex<SqliteConnection>,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Office {
 impl Office {
     /// Opens the ledger of a hub that may be running or not.
     pub(crate) async fn open(data: &Path) -> Self {
-        let ledger = Sqlite::open(data, Access::Command).await.unwrap();
+        let ledger = Database::open(data, Access::Command).await.unwrap();
         let options = SqliteConnectOptions::new().filename(data.join("renkei.db"));
         let look = SqliteConnection::connect_with(&options).await.unwrap();
         Self {

@@ -26,7 +26,7 @@ use crate::inbox::{Parts, Writer};
 use crate::outbox::breaker::Breaker;
 use crate::outbox::{Courier, InFlight};
 use crate::store::blob::{Blobs, Folder};
-use crate::store::sqlite::{Access, Sqlite};
+use crate::store::sql::{Access, Database};
 use crate::store::{Store, StoreError};
 
 /// How long a lost signal or another process's write may go unnoticed.
@@ -34,7 +34,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A hub that has been built and not yet started.
 pub struct Hub {
-    store: Arc<Sqlite>,
+    store: Arc<Database>,
     inbox: Arc<Writer>,
     gate: Arc<Gate>,
     engine: Arc<Engine>,
@@ -83,7 +83,7 @@ impl Hub {
     /// # Errors
     /// [`HubError`] names the part.
     pub async fn build(checked: Checked, clock: Arc<dyn Clock>) -> Result<Self, HubError> {
-        let store = Arc::new(Sqlite::open(&checked.data_dir, Access::Hub).await?);
+        let store = Arc::new(Database::open(&checked.data_dir, Access::Hub).await?);
         let blobs: Arc<dyn Blobs> = Arc::new(Folder::new(&checked.data_dir));
         let gate = Arc::new(Gate::new(checked.admits()));
         let (stored, outbox, fatal) = (

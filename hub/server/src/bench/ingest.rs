@@ -29,7 +29,7 @@ use crate::inbox::gate::Gate;
 use crate::inbox::space::Space;
 use crate::inbox::{Ledger, Parts, Writer};
 use crate::store::blob::Folder;
-use crate::store::sqlite::{Access, Sqlite};
+use crate::store::sql::{Access, Database};
 
 /// Senders at a time.
 const CONNECTIONS: usize = 64;
@@ -98,7 +98,7 @@ async fn compare(
     folder: &Path,
 ) -> Result<f64, Failure> {
     let log = Server::start(Arc::new(Log::create(&folder.join("log"))?), folder).await?;
-    let store = Sqlite::open(&folder.join("ledger"), Access::Hub).await?;
+    let store = Database::open(&folder.join("ledger"), Access::Hub).await?;
     let ledger = Server::start(Arc::new(store), folder).await?;
     let (mut rates, mut tails) = (Vec::new(), Vec::new());
     let mut sides = [Side::default(), Side::default()];

@@ -20,7 +20,7 @@ use super::process::HubProcess;
 use crate::config::rehearsal::{FileClock, REREAD};
 use crate::store::Store;
 use crate::store::operator::{Operator as _, Status};
-use crate::store::sqlite::{Access, Sqlite};
+use crate::store::sql::{Access, Database};
 
 /// Longest wait for the hub to come to rest.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -92,7 +92,7 @@ pub struct Stage {
     /// The hub.
     pub hub: HubProcess,
     /// The ledger, opened beside the hub as a command would.
-    pub ledger: Sqlite,
+    pub ledger: Database,
     /// The hospital.
     pub emr: Emr,
     /// Where the hospital sends to.
@@ -141,7 +141,7 @@ impl Stage {
         let clock_file = folder.join("clock");
         Ok(Self {
             hub: HubProcess::new(&plan.program, &config, &folder.join("hub.log"), mllp),
-            ledger: Sqlite::open(&folder.join("data"), Access::Command).await?,
+            ledger: Database::open(&folder.join("data"), Access::Command).await?,
             emr,
             mllp,
             peers,

@@ -227,9 +227,7 @@ async fn write_groups(
             let told = match &result {
                 Ok(_) => receipts.next().copied().ok_or(AcceptError::Full),
                 Err(StoreError::Broken(_)) => Err(AcceptError::Broken("the ledger failed".into())),
-                Err(StoreError::Full(_) | StoreError::Refused(_) | StoreError::Unusable { .. }) => {
-                    Err(AcceptError::Full)
-                }
+                Err(_) => Err(AcceptError::Full),
             };
             let _gone = answer.send(told);
         }
@@ -298,7 +296,7 @@ impl Inbox for Writer {
 
 fn refused(error: StoreError) -> AcceptError {
     match error {
-        StoreError::Full(_) | StoreError::Refused(_) => AcceptError::Full,
         StoreError::Broken(_) | StoreError::Unusable { .. } => AcceptError::Broken(Box::new(error)),
+        _ => AcceptError::Full,
     }
 }

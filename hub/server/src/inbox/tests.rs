@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::config::file::Admit;
 use crate::store::blob::{BlobError, Folder};
-use crate::store::sqlite::{Access, Sqlite};
+use crate::store::sql::{Access, Database};
 
 struct Fixed;
 
@@ -24,7 +24,7 @@ impl Clock for Fixed {
 
 /// Counts transactions, may keep them waiting, and may fail them.
 struct Counted {
-    ledger: Sqlite,
+    ledger: Database,
     transactions: AtomicUsize,
     open: Semaphore,
     failure: Mutex<Option<StoreError>>,
@@ -87,7 +87,7 @@ impl Door {
     async fn with(blobs: Option<Arc<dyn Blobs>>, room: bool, permits: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Arc::new(Counted {
-            ledger: Sqlite::open(folder.path(), Access::Hub).await.unwrap(),
+            ledger: Database::open(folder.path(), Access::Hub).await.unwrap(),
             transactions: AtomicUsize::new(0),
             open: Semaphore::new(permits),
             failure: Mutex::new(None),

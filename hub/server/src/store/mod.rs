@@ -6,7 +6,7 @@
 
 pub mod blob;
 pub mod operator;
-pub mod sqlite;
+pub mod sql;
 #[cfg(test)]
 mod suite;
 
@@ -17,7 +17,7 @@ use renkei_core::{
     SinkName, SourceName, source::Processed,
 };
 
-pub use sqlite::waiting::pack;
+pub use sql::waiting::pack;
 
 use crate::world::{ChannelChange, Due, Effects, Finish, Keys, World};
 
@@ -156,6 +156,16 @@ pub enum StoreError {
     /// An I/O error at write or sync: the page cache cannot be trusted any more, the process ends.
     #[error("the database failed")]
     Broken(#[source] BoxError),
+    /// The database cannot be reached. What was being written may be there or not: every verb can be
+    /// said again.
+    #[error("the database cannot be reached")]
+    Away(#[source] BoxError),
+    /// Something this was decided over has changed since it was read: nothing was written, decide again.
+    #[error("something changed meanwhile")]
+    Conflict(#[source] BoxError),
+    /// The lane is another hub's now: nothing was written.
+    #[error("the lane is another hub's now")]
+    Fenced,
     /// Written by a newer renkei, or locked by another hub.
     #[error("{code}")]
     Unusable {

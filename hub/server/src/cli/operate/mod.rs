@@ -33,7 +33,7 @@ use crate::config::{Checked, Problem};
 use crate::hub::HubError;
 use crate::store::StoreError;
 use crate::store::operator::{By, OperateError};
-use crate::store::sqlite::{Access, Sqlite};
+use crate::store::sql::{Access, Database};
 
 use table::Table;
 
@@ -148,13 +148,13 @@ fn told(line: &str, exit: Exit) -> Exit {
 struct Opened {
     checked: Checked,
     clock: Arc<dyn Clock>,
-    ledger: Sqlite,
+    ledger: Database,
 }
 
 impl Opened {
     async fn of(config: &ConfigFile) -> anyhow::Result<Self> {
         let checked = Checked::read(&config.config).map_err(Refusal::Config)?;
-        let ledger = Sqlite::open(&checked.data_dir, Access::Command).await?;
+        let ledger = Database::open(&checked.data_dir, Access::Command).await?;
         Ok(Self {
             clock: checked.clock(),
             checked,

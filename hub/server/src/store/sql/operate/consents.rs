@@ -4,14 +4,14 @@ use jiff::civil::Date;
 use renkei_core::{Code, FacilityId, Facts, ItemClass, RecordId};
 use renkei_hl7v2::kana;
 use serde::Serialize;
-use sqlx::{Row, SqliteConnection};
 
 use super::{audit, reroute_unsent};
 use crate::store::StoreError;
 use crate::store::operator::{
     By, ConsentForm, ConsentRow, Import, OperateError, RowOutcome, RowResult,
 };
-use crate::store::sqlite::{json, micros, parsed};
+use crate::store::sql::speak::{Conn, query};
+use crate::store::sql::{json, micros, parsed};
 
 /// What is stored of a form: all columns of the import.
 #[derive(Serialize)]
@@ -33,7 +33,7 @@ struct Known {
 
 /// See [`crate::store::operator::Operator::import_consents`]. `first` is the number of the first row.
 pub(super) async fn import(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     rows: &[ConsentRow],
     first: usize,
     by: &By,
@@ -71,7 +71,7 @@ pub(super) async fn import(
 type Refusal = (Code, &'static str);
 
 async fn one(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     row: &ConsentRow,
     by: &By,
     how: Import,
@@ -129,8 +129,8 @@ async fn one(
     Ok(Ok(outcome))
 }
 
-async fn known(tx: &mut SqliteConnection, row: &ConsentRow) -> Result<Known, StoreError> {
-    let record = sqlx::query("SELECT id, facts FROM record WHERE facility = ?1 AND local_id = ?2")
+async fn known(tx: &mut Conn, row: &ConsentRow) -> Result<Known, StoreError> {
+    let record = query("SELECT id, facts FROM record WHERE facility = ?1 AND local_id = ?2")
         .bind(row.facility.clone())
         .bind(row.local_id.clone())
         .fetch_optional(&mut *tx)
@@ -139,7 +139,7 @@ async fn known(tx: &mut SqliteConnection, row: &ConsentRow) -> Result<Known, Sto
         Some(found) => Some((RecordId(found.get(0)), parsed(found.get(1))?)),
         None => None,
     };
-    let consent = sqlx::query(
+    let consent = query(
         "SELECT form, kana, birth_date, withdrawn_on FROM consent WHERE facility = ?1 AND local_id = ?2 AND form_id = ?3 AND form_version = ?4",
     )
     .bind(row.facility.clone())
@@ -155,13 +155,13 @@ async fn known(tx: &mut SqliteConnection, row: &ConsentRow) -> Result<Known, Sto
 }
 
 async fn write(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     row: &ConsentRow,
     now: &[String; 4],
     by: &By,
 ) -> Result<(), StoreError> {
     let [form, kana, birth_date, withdrawn_on] = now;
-    sqlx::query(
+    query(
         "INSERT INTO consent (facility, local_id, form_id, form_version, kana, birth_date, form, withdrawn_on, imported_at, actor) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
          ON CONFLICT (facility, local_id, form_id, form_version) DO UPDATE SET kana = excluded.kana, birth_date = excluded.birth_date, \
@@ -180,7 +180,7 @@ async fn write(
     .execute(&mut *tx)
     .await?;
     if withdrawn_on.is_empty() {
-        sqlx::query("INSERT OR IGNORE INTO enrolment (facility, local_id, at, actor) VALUES (?1, ?2, ?3, ?4)")
+        query("INSERT INTO enrolment (facility, local_id, at, actor) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")
             .bind(row.facility.clone())
             .bind(row.local_id.clone())
             .bind(micros(by.at))
@@ -192,16 +192,12 @@ async fn write(
 }
 
 /// Asked for by name only: what was denied for want of consent in the last 30 days is judged again.
-async fn reroute_denied(
-    tx: &mut SqliteConnection,
-    record: RecordId,
-    by: &By,
-) -> Result<(), StoreError> {
+async fn reroute_denied(tx: &mut Conn, record: RecordId, by: &By) -> Result<(), StoreError> {
     let since = by
         .at
         .checked_sub(crate::compose::FOLLOWED)
         .map_or(0, micros);
-    sqlx::query(
+    query(
         "INSERT INTO reroute (notice) SELECT DISTINCT n.id FROM notice AS n JOIN decision AS d ON d.notice = n.id AND d.version = n.version \
          WHERE n.record = ?1 AND n.occurred_at >= ?2 AND d.verdict = 'deny' AND d.code IN (?3, ?4, ?5)",
     )

@@ -1,28 +1,27 @@
 //! The audit chain and the counters of human acts.
 
 use sha2::{Digest, Sha256};
-use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use crate::store::StoreError;
 use crate::store::operator::{AuditCheck, By};
-use crate::store::sqlite::micros;
+use crate::store::sql::micros;
+use crate::store::sql::speak::{Conn, Pool, query};
 
 /// Writes one line, chained to the one before. `target` names ids, never patients.
 pub(super) async fn line(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     by: &By,
     act: &str,
     target: &str,
 ) -> Result<(), StoreError> {
-    let last = sqlx::query("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1")
+    let last = query("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1")
         .fetch_optional(&mut *tx)
         .await?;
-    let (id, before): (i64, Vec<u8>) = last.map_or((1, Vec::new()), |row| {
-        (row.get::<i64, _>(0) + 1, row.get(1))
-    });
+    let (id, before): (i64, Vec<u8>) =
+        last.map_or((1, Vec::new()), |row| (row.get::<i64>(0) + 1, row.get(1)));
     let at = micros(by.at);
     let hash = link(&before, id, at, [&by.actor, act, target, &by.reason]);
-    sqlx::query("INSERT INTO audit (id, at, actor, act, target, reason, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+    query("INSERT INTO audit (id, at, actor, act, target, reason, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
         .bind(id)
         .bind(at)
         .bind(by.actor.clone())
@@ -36,12 +35,8 @@ pub(super) async fn line(
 }
 
 /// Adds to a counter of human acts (`human.release`, …).
-pub(super) async fn human(
-    tx: &mut SqliteConnection,
-    counter: &'static str,
-    by: u64,
-) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO counter (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value")
+pub(super) async fn human(tx: &mut Conn, counter: &'static str, by: u64) -> Result<(), StoreError> {
+    query("INSERT INTO counter (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value")
         .bind(counter)
         .bind(i64::try_from(by).unwrap_or(i64::MAX))
         .execute(tx)
@@ -50,11 +45,11 @@ pub(super) async fn human(
 }
 
 /// See [`crate::store::operator::Operator::check_audit`].
-pub(super) async fn check(reads: &SqlitePool) -> Result<AuditCheck, StoreError> {
+pub(super) async fn check(reads: &Pool) -> Result<AuditCheck, StoreError> {
     const PAGE: i64 = 10_000;
     let (mut before, mut expected) = (Vec::new(), 1_i64);
     loop {
-        let rows = sqlx::query("SELECT id, at, actor, act, target, reason, hash FROM audit WHERE id >= ?1 ORDER BY id LIMIT ?2")
+        let rows = query("SELECT id, at, actor, act, target, reason, hash FROM audit WHERE id >= ?1 ORDER BY id LIMIT ?2")
             .bind(expected)
             .bind(PAGE)
             .fetch_all(reads)
@@ -73,7 +68,7 @@ pub(super) async fn check(reads: &SqlitePool) -> Result<AuditCheck, StoreError> 
                 row.get(1),
                 [row.get(2), row.get(3), row.get(4), row.get(5)],
             );
-            if id != expected || row.get::<&[u8], _>(6) != hash {
+            if id != expected || row.get::<&[u8]>(6) != hash {
                 return Ok(AuditCheck {
                     lines: u64::try_from(expected - 1).unwrap_or(0),
                     broken_at: Some(id),

@@ -1,8 +1,9 @@
 //! The suite on SQLite, and what is SQLite's own: plans, pragmas, a full disk.
 
-use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
 
-use super::{Access, Sqlite, accept, deliveries};
+use super::speak::{Dialect, query, spell};
+use super::{Access, Database, accept, deliveries};
 use crate::store::operator::Operator;
 use crate::store::suite::{House, by, every_verb, message};
 use crate::store::{Store, StoreError};
@@ -26,14 +27,14 @@ impl Folder {
 }
 
 impl House for Folder {
-    type Ledger = Sqlite;
+    type Ledger = Database;
 
-    async fn hub(&self) -> Result<Sqlite, StoreError> {
-        Sqlite::open(self.0.path(), Access::Hub).await
+    async fn hub(&self) -> Result<Database, StoreError> {
+        Database::open(self.0.path(), Access::Hub).await
     }
 
-    async fn command(&self) -> Result<Sqlite, StoreError> {
-        Sqlite::open(self.0.path(), Access::Command).await
+    async fn command(&self) -> Result<Database, StoreError> {
+        Database::open(self.0.path(), Access::Command).await
     }
 
     async fn migrate_further(&self) {
@@ -108,7 +109,7 @@ async fn the_file_is_what_the_measurements_asked_for() {
         .writer
         .read(|connection| {
             Box::pin(async move {
-                Ok(sqlx::query("PRAGMA synchronous")
+                Ok(query("PRAGMA synchronous")
                     .fetch_one(connection)
                     .await?
                     .get(0))
@@ -127,7 +128,7 @@ async fn a_full_disk_is_told_and_survived() {
     let pages = |limit: &'static str| {
         ledger.writer.read(move |connection| {
             Box::pin(async move {
-                sqlx::query(limit).fetch_one(connection).await?;
+                query(limit).fetch_one(connection).await?;
                 Ok(())
             })
         })
@@ -210,10 +211,13 @@ async fn hot_statements_use_indexes() {
     statements.extend(super::notices::statements());
     statements.extend(super::apply::statements());
     for (name, text) in statements {
-        let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}")))
-            .fetch_all(&mut raw)
-            .await
-            .unwrap();
+        let plan = sqlx::query(AssertSqlSafe(format!(
+            "EXPLAIN QUERY PLAN {}",
+            spell(&text, Dialect::Sqlite)
+        )))
+        .fetch_all(&mut raw)
+        .await
+        .unwrap();
         let plan: Vec<String> = plan.iter().map(|row| row.get(3)).collect();
         for step in &plan {
             let words: Vec<&str> = step.split_whitespace().collect();

@@ -6,13 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use renkei_core::{
     Change, ChannelId, Code, DeliveryId, FacilityId, NoticeId, PersonId, SinkName, Urgency,
 };
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::{audit, deliveries};
 use crate::store::StoreError;
 use crate::store::operator::{By, OperateError, Recalled, RecalledAt, Render, Withdrawing};
-use crate::store::sqlite::notices::{CHANNEL_COLUMNS, channel};
-use crate::store::sqlite::{json, micros, parsed};
+use crate::store::sql::notices::{CHANNEL_COLUMNS, channel};
+use crate::store::sql::speak::{Conn, query};
+use crate::store::sql::{json, micros, parsed};
 
 /// The legal clock: 速報 within 3 to 5 days, 確報 within 30.
 const FIRST_REPORT_FROM: SignedDuration = SignedDuration::from_hours(3 * 24);
@@ -31,21 +31,22 @@ struct Told {
 
 /// See [`crate::store::operator::Operator::recall`].
 pub(super) async fn recall(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     id: &DeliveryId,
     by: &By,
     render: &Render,
 ) -> Result<Recalled, OperateError> {
-    let notice: i64 = sqlx::query_scalar("SELECT notice FROM delivery WHERE id = ?1")
+    let notice: i64 = query("SELECT notice FROM delivery WHERE id = ?1")
         .bind(id.as_str().to_owned())
         .fetch_optional(&mut *tx)
         .await?
-        .ok_or(OperateError::Unknown { what: "delivery" })?;
+        .ok_or(OperateError::Unknown { what: "delivery" })?
+        .get(0);
     let notice = NoticeId(notice);
     let told = told(tx, notice).await?;
     let stopped = stop(tx, notice).await?;
     // Nothing more of this event goes out without a named person, whatever news comes in.
-    sqlx::query("UPDATE notice SET never_automatic = ?2, due_at = NULL WHERE id = ?1")
+    query("UPDATE notice SET never_automatic = ?2, due_at = NULL WHERE id = ?1")
         .bind(notice.0)
         .bind(Code::DLV_RECALLED.as_str())
         .execute(&mut *tx)
@@ -60,7 +61,7 @@ pub(super) async fn recall(
         later(FIRST_REPORT_BY),
         later(FULL_REPORT_BY),
     );
-    let incident = sqlx::query(
+    let incident = query(
         "INSERT INTO incident (notice, delivery, opened_at, first_report_from, first_report_by, full_report_by, reason, actor) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
     )
@@ -95,13 +96,13 @@ pub(super) async fn recall(
 }
 
 /// The last thing told in each channel; attempts without an answer count as told.
-async fn told(tx: &mut SqliteConnection, notice: NoticeId) -> Result<Vec<Told>, StoreError> {
-    let rows = sqlx::query(AssertSqlSafe(format!(
+async fn told(tx: &mut Conn, notice: NoticeId) -> Result<Vec<Told>, StoreError> {
+    let rows = query(format!(
         "SELECT d.id, coalesce(d.replaces, d.id), d.version, d.disclosure, d.urgency, v.content, r.facility, d.person, d.change, d.state, {CHANNEL_COLUMNS} \
          FROM delivery AS d JOIN notice AS n ON n.id = d.notice JOIN record AS r ON r.id = n.record JOIN channel AS c ON c.id = d.channel \
-         JOIN notice_version AS v ON v.notice = d.notice AND v.version = min(d.version, n.version) \
-         WHERE d.notice = ?1 AND (d.state IN ('sent', 'delivered') OR d.attempts > 0 OR d.started = 1 OR d.told_at IS NOT NULL OR d.change = ?2) ORDER BY d.seq"
-    )))
+         JOIN notice_version AS v ON v.notice = d.notice AND v.version = least(d.version, n.version) \
+         WHERE d.notice = ?1 AND (d.state IN ('sent', 'delivered') OR d.attempts > 0 OR d.started OR d.told_at IS NOT NULL OR d.change = ?2) ORDER BY d.seq"
+    ))
     .bind(notice.0)
     .bind(json(&Change::WrongPatient)?)
     .fetch_all(tx)
@@ -112,20 +113,20 @@ async fn told(tx: &mut SqliteConnection, notice: NoticeId) -> Result<Vec<Told>, 
         let change: Change = parsed(row.get(8))?;
         if change == Change::WrongPatient {
             // Withdrawn before, or on its way; one that could not be framed is tried again.
-            if row.get::<&str, _>(9) != "dead" {
+            if row.get::<&str>(9) != "dead" {
                 last.insert(channel.id, None);
             }
             continue;
         }
         let version: u32 = row.get(2);
-        let facility = FacilityId::new(row.get::<&str, _>(6))
+        let facility = FacilityId::new(row.get::<&str>(6))
             .map_err(|error| StoreError::Broken(Box::new(error)))?;
         let told = Told {
-            id: DeliveryId::known(row.get::<&str, _>(0)),
-            first: DeliveryId::known(row.get::<&str, _>(1)),
+            id: DeliveryId::known(row.get::<&str>(0)),
+            first: DeliveryId::known(row.get::<&str>(1)),
             version,
             disclosure: row.get(3),
-            urgency: parsed(&format!("\"{}\"", row.get::<&str, _>(4)))?,
+            urgency: parsed(&format!("\"{}\"", row.get::<&str>(4)))?,
             from: Withdrawing {
                 content: parsed(row.get(5))?,
                 disclosure: parsed(row.get(3))?,
@@ -140,8 +141,8 @@ async fn told(tx: &mut SqliteConnection, notice: NoticeId) -> Result<Vec<Told>, 
 }
 
 /// Ends everything of the notice that could still be sent.
-async fn stop(tx: &mut SqliteConnection, notice: NoticeId) -> Result<Vec<DeliveryId>, StoreError> {
-    let rows = sqlx::query(
+async fn stop(tx: &mut Conn, notice: NoticeId) -> Result<Vec<DeliveryId>, StoreError> {
+    let rows = query(
         "UPDATE delivery SET state = 'dead', code = ?2, due_at = NULL WHERE notice = ?1 AND state IN ('pending', 'held', 'sent') AND change <> ?3 RETURNING id",
     )
     .bind(notice.0)
@@ -151,13 +152,13 @@ async fn stop(tx: &mut SqliteConnection, notice: NoticeId) -> Result<Vec<Deliver
     .await?;
     Ok(rows
         .iter()
-        .map(|row| DeliveryId::known(row.get::<&str, _>(0)))
+        .map(|row| DeliveryId::known(row.get::<&str>(0)))
         .collect())
 }
 
 /// Puts the withdrawal into the outbox, released: it goes out whatever the mode and age.
 async fn withdraw(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     notice: NoticeId,
     told: Told,
     by: &By,
@@ -169,7 +170,7 @@ async fn withdraw(
         Ok((post, payload)) => (json(&post)?, json(&payload)?, None),
         Err(code) => ("{}".to_owned(), "{}".to_owned(), Some(code)),
     };
-    sqlx::query(
+    query(
         "INSERT INTO delivery (id, notice, version, channel, sink, person, change, disclosure, late, urgency, post, payload, state, code, due_at, \
          released_by, replaces, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
          ON CONFLICT (id) DO UPDATE SET post = excluded.post, payload = excluded.payload, state = excluded.state, code = excluded.code, \

@@ -5,20 +5,19 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use renkei_core::{Code, DeliveryId, NoticeId, PeerRef, PersonId, SinkName, SourceName};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
 
 use super::load::record;
 use super::notices::{CHANNEL_COLUMNS, channel, consents};
 use super::rows::Shape;
+use super::speak::{Conn, Line, Pool, query};
 use super::{instant, json, micros, parsed, receipts};
 use crate::store::StoreError;
 use crate::world::{ChannelChange, DeliveryState, Due, Finish};
 
 const ATTEMPTS: Shape = Shape {
-    head: "INSERT OR IGNORE INTO attempt (delivery, number, at, outcome, code) VALUES ",
+    head: "INSERT INTO attempt (delivery, number, at, outcome, code) VALUES ",
     columns: 5,
-    tail: "",
+    tail: " ON CONFLICT DO NOTHING",
 };
 
 /// ?1 sink, ?2 now, ?3 limit. A withdrawal has a version of its own that was never minted: it carries
@@ -37,7 +36,7 @@ pub(super) fn due_text() -> String {
            UNION ALL SELECT seq FROM delivery AS s WHERE s.sink = ?1 AND s.state = 'sent' AND s.due_at <= ?2 \
            ORDER BY seq LIMIT ?3 \
          ) AS line CROSS JOIN delivery AS d ON d.seq = line.seq \
-         JOIN notice AS n ON n.id = d.notice JOIN notice_version AS v ON v.notice = d.notice AND v.version = min(d.version, n.version) \
+         JOIN notice AS n ON n.id = d.notice JOIN notice_version AS v ON v.notice = d.notice AND v.version = least(d.version, n.version) \
          JOIN channel AS c ON c.id = d.channel JOIN record AS rec ON rec.id = n.record \
          LEFT JOIN delivery AS first ON first.id = d.replaces ORDER BY d.seq"
     )
@@ -51,12 +50,12 @@ pub(super) const NEXT: &str = "SELECT min(due_at) FROM (SELECT min(d.due_at) AS 
 /// The head of each person's line at a sink, when its time has come, and what was handed over but not
 /// confirmed in time. See [`crate::store::Store::due_deliveries`].
 pub(super) async fn due(
-    reads: &SqlitePool,
+    reads: &Pool,
     sink: &SinkName,
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<Due>, StoreError> {
-    let rows = sqlx::query(AssertSqlSafe(due_text()))
+    let rows = query(due_text())
         .bind(sink.as_str())
         .bind(micros(now))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -76,25 +75,25 @@ pub(super) async fn due(
     Ok(due)
 }
 
-fn one(row: &SqliteRow) -> Result<Due, StoreError> {
+fn one(row: &Line) -> Result<Due, StoreError> {
     let person = PersonId(row.get(15));
     Ok(Due {
         seq: row.get(0),
-        id: DeliveryId::known(row.get::<&str, _>(1)),
+        id: DeliveryId::known(row.get::<&str>(1)),
         notice: NoticeId(row.get(2)),
         version: row.get(3),
         content: Arc::new(parsed(row.get(4))?),
         change: parsed(row.get(5))?,
         disclosure: parsed(row.get(6))?,
         late: row.get(7),
-        released: row.get::<Option<&str>, _>(8).is_some(),
+        released: row.get::<Option<&str>>(8).is_some(),
         occurred_at: instant(row.get(9)),
         payload: parsed(row.get(10))?,
         attempts: row.get(11),
         created_at: instant(row.get(12)),
-        reply_to: row.get::<Option<&str>, _>(13).map(PeerRef::new),
-        replaces: row.get::<Option<&str>, _>(14).map(DeliveryId::known),
-        source: SourceName::new(row.get::<&str, _>(16)),
+        reply_to: row.get::<Option<&str>>(13).map(PeerRef::new),
+        replaces: row.get::<Option<&str>>(14).map(DeliveryId::known),
+        source: SourceName::new(row.get::<&str>(16)),
         channel_shared: row.get(17),
         record: record(row, 18)?,
         channel: channel(row, 25, person)?,
@@ -104,17 +103,14 @@ fn one(row: &SqliteRow) -> Result<Due, StoreError> {
 
 /// See [`crate::store::Store::finish`].
 pub(super) async fn finish(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     group: Vec<Finish>,
     channels: Vec<ChannelChange>,
 ) -> Result<(), StoreError> {
     let tried: HashMap<String, u32> = numbers(tx, &group).await?;
     let mut attempts = Vec::new();
     let rows: Vec<_> = group.iter().map(row).collect();
-    sqlx::query(FINISH)
-        .bind(json(&rows)?)
-        .execute(&mut *tx)
-        .await?;
+    query(FINISH).bind(json(&rows)?).execute(&mut *tx).await?;
     for (index, finish) in group.iter().enumerate() {
         if finish.attempt.is_some() {
             let before = tried.get(finish.id.as_str()).copied().unwrap_or(0);
@@ -148,10 +144,10 @@ pub(super) async fn finish(
 pub(super) const FINISH: &str = "UPDATE delivery SET \
      state = CASE WHEN delivery.state IN ('pending', 'sent') THEN f.value ->> 1 ELSE delivery.state END, \
      code = CASE WHEN delivery.state IN ('pending', 'sent') THEN f.value ->> 2 ELSE delivery.code END, \
-     due_at = CASE WHEN delivery.state IN ('pending', 'sent') THEN f.value ->> 3 ELSE delivery.due_at END, \
-     peer_ref = coalesce(f.value ->> 4, delivery.peer_ref), attempts = delivery.attempts + (f.value ->> 5), \
-     told_at = coalesce(delivery.told_at, f.value ->> 6), started = 0 \
-     FROM json_each(?1) AS f WHERE delivery.id = f.value ->> 0";
+     due_at = CASE WHEN delivery.state IN ('pending', 'sent') THEN CAST(f.value ->> 3 AS BIGINT) ELSE delivery.due_at END, \
+     peer_ref = coalesce(f.value ->> 4, delivery.peer_ref), attempts = delivery.attempts + CAST(f.value ->> 5 AS BIGINT), \
+     told_at = coalesce(delivery.told_at, CAST(f.value ->> 6 AS BIGINT)), started = FALSE \
+     FROM tuples(?1) AS f WHERE delivery.id = f.value ->> 0";
 
 /// One finish as [`FINISH`] reads it.
 type FinishRow<'a> = (
@@ -186,33 +182,24 @@ fn due_at(finish: &Finish) -> Option<i64> {
     }
 }
 
-async fn numbers(
-    tx: &mut SqliteConnection,
-    group: &[Finish],
-) -> Result<HashMap<String, u32>, StoreError> {
+async fn numbers(tx: &mut Conn, group: &[Finish]) -> Result<HashMap<String, u32>, StoreError> {
     let ids: Vec<&str> = group.iter().map(|finish| finish.id.as_str()).collect();
-    let rows = sqlx::query(
-        "SELECT id, attempts FROM delivery WHERE id IN (SELECT value FROM json_each(?1))",
-    )
-    .bind(json(&ids)?)
-    .fetch_all(&mut *tx)
-    .await?;
+    let rows = query("SELECT id, attempts FROM delivery WHERE id IN (SELECT value FROM texts(?1))")
+        .bind(json(&ids)?)
+        .fetch_all(&mut *tx)
+        .await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// Members, breakage, and notices whose audience changed.
-async fn looked(
-    tx: &mut SqliteConnection,
-    changes: &[ChannelChange],
-    at: i64,
-) -> Result<(), StoreError> {
+async fn looked(tx: &mut Conn, changes: &[ChannelChange], at: i64) -> Result<(), StoreError> {
     let mut last: BTreeMap<i64, &ChannelChange> = BTreeMap::new();
     for change in changes {
         last.insert(change.channel.0, change);
     }
     for change in last.values() {
         let members = change.members.as_ref().map(json).transpose()?;
-        sqlx::query(
+        query(
             "UPDATE channel SET members = coalesce(?2, members), status = CASE WHEN ?3 IS NULL THEN status ELSE 'broken' END, \
              status_code = coalesce(?3, status_code), updated_at = ?4 WHERE id = ?1",
         )
@@ -229,7 +216,7 @@ async fn looked(
         .map(|notice| notice.0)
         .collect();
     if !reroute.is_empty() {
-        sqlx::query("INSERT INTO reroute (notice) SELECT value FROM json_each(?1)")
+        query("INSERT INTO reroute (notice) SELECT value FROM ints(?1)")
             .bind(json(&reroute)?)
             .execute(&mut *tx)
             .await?;

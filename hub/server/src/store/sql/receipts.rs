@@ -4,9 +4,9 @@
 //! written down what the peer calls the post: such a receipt is kept and met when that is known.
 
 use renkei_core::{Code, PeerReceipt, ReceiptKind};
-use sqlx::{Row, SqliteConnection};
 
 use super::rows::Shape;
+use super::speak::{Conn, query};
 use super::{json, micros, parsed};
 use crate::store::StoreError;
 use crate::world::Finish;
@@ -16,9 +16,9 @@ use crate::world::Finish;
 const KEPT: i64 = 7 * 24 * 3_600 * 1_000_000;
 
 const SEEN: Shape = Shape {
-    head: "INSERT OR IGNORE INTO seen (delivery, reader, professions, at) VALUES ",
+    head: "INSERT INTO seen (delivery, reader, professions, at) VALUES ",
     columns: 4,
-    tail: "",
+    tail: " ON CONFLICT DO NOTHING",
 };
 
 /// Of the peer's post, its first delivery.
@@ -27,22 +27,19 @@ pub(super) const RECEIPT_OF: &str = "SELECT id FROM (SELECT id, seq, sink FROM d
      WHERE sink = ?1 ORDER BY seq LIMIT 1";
 /// Receipts that came before their post was known.
 pub(super) const EARLY_OF: &str =
-    "DELETE FROM early_receipt WHERE post IN (SELECT value FROM json_each(?1)) RETURNING receipt";
+    "DELETE FROM early_receipt WHERE post IN (SELECT value FROM texts(?1)) RETURNING receipt";
 
 /// Applies receipts; those of a post that is not known yet are kept.
-pub(super) async fn apply(
-    tx: &mut SqliteConnection,
-    receipts: &[&PeerReceipt],
-) -> Result<(), StoreError> {
+pub(super) async fn apply(tx: &mut Conn, receipts: &[&PeerReceipt]) -> Result<(), StoreError> {
     let mut seen = Vec::new();
     for receipt in receipts {
-        let found = sqlx::query_scalar::<_, String>(RECEIPT_OF)
+        let found = query(RECEIPT_OF)
             .bind(receipt.sink.as_str().to_owned())
             .bind(receipt.delivery.as_ref().map(|id| id.as_str().to_owned()))
             .bind(receipt.post.as_ref().map(|post| post.as_str().to_owned()))
             .fetch_optional(&mut *tx)
             .await?;
-        let Some(id) = found else {
+        let Some(id) = found.map(|row| row.get::<String>(0)) else {
             keep(tx, receipt).await?;
             continue;
         };
@@ -67,7 +64,7 @@ pub(super) async fn apply(
 }
 
 /// Meets receipts that came before the courier had written down what the peer calls these posts.
-pub(super) async fn meet(tx: &mut SqliteConnection, group: &[Finish]) -> Result<(), StoreError> {
+pub(super) async fn meet(tx: &mut Conn, group: &[Finish]) -> Result<(), StoreError> {
     let posts: Vec<&str> = group
         .iter()
         .filter_map(|finish| finish.peer_ref.as_ref())
@@ -76,7 +73,7 @@ pub(super) async fn meet(tx: &mut SqliteConnection, group: &[Finish]) -> Result<
     if posts.is_empty() {
         return Ok(());
     }
-    let rows = sqlx::query(EARLY_OF)
+    let rows = query(EARLY_OF)
         .bind(json(&posts)?)
         .fetch_all(&mut *tx)
         .await?;
@@ -87,16 +84,16 @@ pub(super) async fn meet(tx: &mut SqliteConnection, group: &[Finish]) -> Result<
     apply(tx, &early.iter().collect::<Vec<_>>()).await
 }
 
-async fn keep(tx: &mut SqliteConnection, receipt: &PeerReceipt) -> Result<(), StoreError> {
+async fn keep(tx: &mut Conn, receipt: &PeerReceipt) -> Result<(), StoreError> {
     let (Some(post), None) = (&receipt.post, &receipt.delivery) else {
         return Ok(());
     };
     let at = micros(receipt.at);
-    sqlx::query("DELETE FROM early_receipt WHERE at < ?1")
+    query("DELETE FROM early_receipt WHERE at < ?1")
         .bind(at - KEPT)
         .execute(&mut *tx)
         .await?;
-    sqlx::query("INSERT INTO early_receipt (post, receipt, at) VALUES (?1, ?2, ?3)")
+    query("INSERT INTO early_receipt (post, receipt, at) VALUES (?1, ?2, ?3)")
         .bind(post.as_str().to_owned())
         .bind(json(receipt)?)
         .bind(at)
@@ -106,8 +103,8 @@ async fn keep(tx: &mut SqliteConnection, receipt: &PeerReceipt) -> Result<(), St
 }
 
 /// Also settles what was held because nobody knew whether it had arrived.
-async fn accepted(tx: &mut SqliteConnection, id: String, at: i64) -> Result<(), StoreError> {
-    sqlx::query(
+async fn accepted(tx: &mut Conn, id: String, at: i64) -> Result<(), StoreError> {
+    query(
         "UPDATE delivery SET state = 'delivered', code = NULL, due_at = NULL, told_at = ?2 \
          WHERE id = ?1 AND (state IN ('sent', 'pending') OR (state = 'held' AND code = ?3))",
     )
@@ -119,13 +116,13 @@ async fn accepted(tx: &mut SqliteConnection, id: String, at: i64) -> Result<(), 
     Ok(())
 }
 
-async fn refused(tx: &mut SqliteConnection, id: String, code: Code) -> Result<(), StoreError> {
+async fn refused(tx: &mut Conn, id: String, code: Code) -> Result<(), StoreError> {
     let state = if code == Code::DLV_REJECTED {
         "dead"
     } else {
         "held"
     };
-    sqlx::query("UPDATE delivery SET state = ?2, code = ?3, due_at = NULL WHERE id = ?1 AND state IN ('sent', 'pending')")
+    query("UPDATE delivery SET state = ?2, code = ?3, due_at = NULL WHERE id = ?1 AND state IN ('sent', 'pending')")
         .bind(id)
         .bind(state)
         .bind(code.as_str())

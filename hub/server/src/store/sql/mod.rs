@@ -2,7 +2,7 @@
 //! cut). One writer task owns the one write connection; reads go through a small pool.
 //!
 //! sqlx crosses to a worker thread per statement, so every verb is written in sets: multi-row VALUES in
-//! chunks of 64, 16, 4 and 1 (the statement cache holds), or one statement over `json_each`.
+//! chunks of 64, 16, 4 and 1 (the statement cache holds), or one statement over a JSON list.
 
 mod accept;
 mod apply;
@@ -13,6 +13,7 @@ mod open;
 mod operate;
 mod receipts;
 mod rows;
+mod speak;
 #[cfg(test)]
 mod tests;
 pub(crate) mod waiting;
@@ -27,20 +28,20 @@ use renkei_core::{
     BoxError, Code, DeliveryId, FacilityId, LocalId, MessageId, Note, NoticeId, Receipt, SinkName,
     SourceName,
 };
-use sqlx::{Row, SqlitePool};
 
 use super::{Framed, Prepared, SinkOverride, Store, StoreError, Waiting};
 use crate::killpoint::{Point, reached};
 use crate::world::{ChannelChange, Due, Effects, Finish, Keys, World};
+use speak::{Line, Pool, query};
 use writer::{Priority, Writer};
 
 pub use open::Access;
 
 /// The ledger in one SQLite file.
 #[derive(Debug)]
-pub struct Sqlite {
+pub struct Database {
     writer: Writer,
-    reads: SqlitePool,
+    reads: Pool,
     folder: PathBuf,
     /// Held while the hub runs: a second hub on the same file is refused.
     _lock: Option<std::fs::File>,
@@ -94,7 +95,7 @@ const DUE_NOTICES: &str = "SELECT id FROM (SELECT id, due_at FROM notice WHERE d
 const NEXT_DUE: &str = "SELECT min(due_at) FROM (SELECT min(due_at) AS due_at FROM notice WHERE due_at IS NOT NULL UNION ALL SELECT 0 FROM reroute)";
 
 #[async_trait]
-impl Store for Sqlite {
+impl Store for Database {
     async fn accept(&self, group: Vec<Prepared>) -> Result<Vec<Receipt>, StoreError> {
         let receipts = self
             .writer
@@ -115,13 +116,13 @@ impl Store for Sqlite {
     }
 
     async fn newest_of_oldest(&self, count: usize) -> Result<Option<MessageId>, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT max(position) FROM (SELECT position FROM waiting ORDER BY position LIMIT ?1)",
         )
         .bind(i64::try_from(count).unwrap_or(i64::MAX))
         .fetch_one(&self.reads)
         .await?;
-        Ok(row.get::<Option<i64>, _>(0).map(MessageId))
+        Ok(row.get::<Option<i64>>(0).map(MessageId))
     }
 
     async fn count_attempt(&self, messages: &[MessageId]) -> Result<(), StoreError> {
@@ -129,7 +130,7 @@ impl Store for Sqlite {
         self.writer
             .write(Priority::Apply, move |tx| {
                 Box::pin(async move {
-                    sqlx::query("UPDATE waiting SET attempts = attempts + 1 WHERE position IN (SELECT value FROM json_each(?1))")
+                    query("UPDATE waiting SET attempts = attempts + 1 WHERE position IN (SELECT value FROM ints(?1))")
                         .bind(ids)
                         .execute(&mut *tx)
                         .await?;
@@ -144,7 +145,7 @@ impl Store for Sqlite {
     }
 
     async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<NoticeId>, StoreError> {
-        let rows = sqlx::query(DUE_NOTICES)
+        let rows = query(DUE_NOTICES)
             .bind(micros(now))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.reads)
@@ -153,8 +154,8 @@ impl Store for Sqlite {
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let row = sqlx::query(NEXT_DUE).fetch_one(&self.reads).await?;
-        Ok(row.get::<Option<i64>, _>(0).map(instant))
+        let row = query(NEXT_DUE).fetch_one(&self.reads).await?;
+        Ok(row.get::<Option<i64>>(0).map(instant))
     }
 
     async fn load_notices(
@@ -190,11 +191,11 @@ impl Store for Sqlite {
     }
 
     async fn next_delivery(&self, sink: &SinkName) -> Result<Option<Timestamp>, StoreError> {
-        let row = sqlx::query(deliveries::NEXT)
+        let row = query(deliveries::NEXT)
             .bind(sink.as_str())
             .fetch_one(&self.reads)
             .await?;
-        Ok(row.get::<Option<i64>, _>(0).map(instant))
+        Ok(row.get::<Option<i64>>(0).map(instant))
     }
 
     async fn finish(
@@ -221,7 +222,7 @@ impl Store for Sqlite {
         self.writer
             .write(Priority::Finish, move |tx| {
                 Box::pin(async move {
-                    sqlx::query("UPDATE delivery SET started = 1 WHERE id IN (SELECT value FROM json_each(?1))")
+                    query("UPDATE delivery SET started = TRUE WHERE id IN (SELECT value FROM texts(?1))")
                         .bind(ids)
                         .execute(&mut *tx)
                         .await?;
@@ -232,16 +233,16 @@ impl Store for Sqlite {
     }
 
     async fn outcome(&self, message: MessageId) -> Result<Option<Processed>, StoreError> {
-        let row = sqlx::query("SELECT state, code FROM outcome WHERE position = ?1")
+        let row = query("SELECT state, code FROM outcome WHERE position = ?1")
             .bind(message.0)
             .fetch_optional(&self.reads)
             .await?;
         Ok(row.map(|row| {
             let code = row
-                .get::<Option<String>, _>(1)
+                .get::<Option<String>>(1)
                 .and_then(|code| Code::find(&code))
                 .unwrap_or(Code::INB_PANIC);
-            match row.get::<String, _>(0).as_str() {
+            match row.get::<String>(0).as_str() {
                 "parked" => Processed::Parked(code),
                 "failed" => Processed::Failed(code),
                 _ => Processed::Processed,
@@ -250,20 +251,20 @@ impl Store for Sqlite {
     }
 
     async fn enrolled(&self) -> Result<Vec<(FacilityId, LocalId)>, StoreError> {
-        let rows = sqlx::query("SELECT facility, local_id FROM enrolment")
+        let rows = query("SELECT facility, local_id FROM enrolment")
             .fetch_all(&self.reads)
             .await?;
-        let pair = |row: &sqlx::sqlite::SqliteRow| {
+        let pair = |row: &Line| {
             Some((
-                FacilityId::new(row.get::<String, _>(0)).ok()?,
-                LocalId::new(row.get::<String, _>(1)),
+                FacilityId::new(row.get::<String>(0)).ok()?,
+                LocalId::new(row.get::<String>(1)),
             ))
         };
         Ok(rows.iter().filter_map(pair).collect())
     }
 
     async fn recall(&self, source: &SourceName) -> Result<Vec<Note>, StoreError> {
-        let rows = sqlx::query("SELECT key, value FROM note WHERE source = ?1")
+        let rows = query("SELECT key, value FROM note WHERE source = ?1")
             .bind(source.as_str())
             .fetch_all(&self.reads)
             .await?;
@@ -282,17 +283,18 @@ impl Store for Sqlite {
         self.writer
             .write(Priority::Finish, move |tx| {
                 Box::pin(async move {
-                    sqlx::query(
+                    query(
                         "DELETE FROM note WHERE source = ?1 AND key IN \
-                         (SELECT value ->> 'key' FROM json_each(?2) WHERE value ->> 'value' IS NULL)",
+                         (SELECT value ->> 'key' FROM tuples(?2) WHERE value ->> 'value' IS NULL)",
                     )
                     .bind(&source)
                     .bind(&notes)
                     .execute(&mut *tx)
                     .await?;
-                    sqlx::query(
-                        "INSERT OR REPLACE INTO note (source, key, value) \
-                         SELECT ?1, value ->> 'key', value ->> 'value' FROM json_each(?2) WHERE value ->> 'value' IS NOT NULL",
+                    query(
+                        "INSERT INTO note (source, key, value) \
+                         SELECT ?1, value ->> 'key', value ->> 'value' FROM tuples(?2) WHERE value ->> 'value' IS NOT NULL \
+                         ON CONFLICT (source, key) DO UPDATE SET value = excluded.value",
                     )
                     .bind(&source)
                     .bind(&notes)
@@ -305,14 +307,14 @@ impl Store for Sqlite {
     }
 
     async fn overrides(&self) -> Result<Vec<SinkOverride>, StoreError> {
-        let rows = sqlx::query("SELECT sink, mode, paused FROM sink_override")
+        let rows = query("SELECT sink, mode, paused FROM sink_override")
             .fetch_all(&self.reads)
             .await?;
-        let one = |row: &sqlx::sqlite::SqliteRow| {
+        let one = |row: &Line| {
             Ok(SinkOverride {
-                sink: SinkName::new(row.get::<String, _>(0)),
+                sink: SinkName::new(row.get::<String>(0)),
                 mode: row
-                    .get::<Option<String>, _>(1)
+                    .get::<Option<String>>(1)
                     .map(|mode| parsed(&format!("\"{mode}\"")))
                     .transpose()?,
                 paused: row.get(2),
@@ -325,7 +327,7 @@ impl Store for Sqlite {
         self.writer
             .read(|connection| {
                 Box::pin(async move {
-                    Ok(sqlx::query("PRAGMA data_version")
+                    Ok(query("PRAGMA data_version")
                         .fetch_one(connection)
                         .await?
                         .get(0))
@@ -338,18 +340,18 @@ impl Store for Sqlite {
         self.writer
             .write(Priority::Apply, move |tx| {
                 Box::pin(async move {
-                    let before = sqlx::query(
+                    let before = query(
                         "SELECT ended_at IS NOT NULL FROM run ORDER BY id DESC LIMIT 1",
                     )
                     .fetch_optional(&mut *tx)
                     .await?;
-                    sqlx::query("INSERT INTO run (started_at) VALUES (?1)")
+                    query("INSERT INTO run (started_at) VALUES (?1)")
                         .bind(micros(at))
                         .execute(&mut *tx)
                         .await?;
                     let clean = before.is_none_or(|row| row.get(0));
                     if !clean {
-                        sqlx::query("UPDATE delivery SET attempts = 1 WHERE state = 'pending' AND attempts = 0 AND due_at <= ?1")
+                        query("UPDATE delivery SET attempts = 1 WHERE state = 'pending' AND attempts = 0 AND due_at <= ?1")
                             .bind(micros(at))
                             .execute(&mut *tx)
                             .await?;
@@ -364,12 +366,10 @@ impl Store for Sqlite {
         self.writer
             .write(Priority::Apply, move |tx| {
                 Box::pin(async move {
-                    sqlx::query(
-                        "UPDATE run SET ended_at = ?1 WHERE id = (SELECT max(id) FROM run)",
-                    )
-                    .bind(micros(at))
-                    .execute(&mut *tx)
-                    .await?;
+                    query("UPDATE run SET ended_at = ?1 WHERE id = (SELECT max(id) FROM run)")
+                        .bind(micros(at))
+                        .execute(&mut *tx)
+                        .await?;
                     Ok(())
                 })
             })
@@ -380,7 +380,7 @@ impl Store for Sqlite {
         self.writer
             .write(Priority::Finish, move |tx| {
                 Box::pin(async move {
-                    sqlx::query("INSERT INTO counter (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value")
+                    query("INSERT INTO counter (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value")
                         .bind(counter)
                         .bind(i64::try_from(by).unwrap_or(i64::MAX))
                         .execute(&mut *tx)

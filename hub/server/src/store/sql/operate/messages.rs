@@ -1,16 +1,15 @@
 //! Messages: lists, details, replay.
 
 use renkei_core::{Code, FacilityId, MessageId, RecordId, SourceName};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Executor, Row, Sqlite, SqliteConnection, SqlitePool};
 
 use super::{at_most, audit, everything_or};
 use crate::store::StoreError;
 use crate::store::operator::{
     By, MessageDetail, MessageFilter, MessageLine, OperateError, Selection, VersionLine,
 };
-use crate::store::sqlite::load::grouped;
-use crate::store::sqlite::{instant, json, parsed};
+use crate::store::sql::load::grouped;
+use crate::store::sql::speak::{Conn, Line, On, Pool, query};
+use crate::store::sql::{instant, json, parsed};
 use crate::world::MessageState;
 
 const COLUMNS: &str = "m.position, m.source, m.facility, m.control, m.received_at, w.replay, o.state, o.code, o.record, o.mapper, o.at";
@@ -18,13 +17,13 @@ const JOINS: &str = "JOIN message AS m ON m.position = k.position LEFT JOIN wait
      LEFT JOIN outcome AS o ON o.position = k.position";
 
 /// The state is derived: what waits is received, whatever came of it before.
-fn line(row: &SqliteRow) -> Result<MessageLine, StoreError> {
+fn line(row: &Line) -> Result<MessageLine, StoreError> {
     let waits: Option<bool> = row.get(5);
-    let ended = row.get::<Option<&str>, _>(6).and_then(MessageState::find);
+    let ended = row.get::<Option<&str>>(6).and_then(MessageState::find);
     Ok(MessageLine {
         id: MessageId(row.get(0)),
-        source: SourceName::new(row.get::<&str, _>(1)),
-        facility: FacilityId::new(row.get::<&str, _>(2))
+        source: SourceName::new(row.get::<&str>(1)),
+        facility: FacilityId::new(row.get::<&str>(2))
             .map_err(|error| StoreError::Broken(Box::new(error)))?,
         control: row.get(3),
         state: if waits.is_some() {
@@ -33,10 +32,10 @@ fn line(row: &SqliteRow) -> Result<MessageLine, StoreError> {
             ended.unwrap_or(MessageState::Received)
         },
         code: row.get(7),
-        record: row.get::<Option<i64>, _>(8).map(RecordId),
-        mapper: row.get::<Option<String>, _>(9).unwrap_or_default(),
+        record: row.get::<Option<i64>>(8).map(RecordId),
+        mapper: row.get::<Option<String>>(9).unwrap_or_default(),
         received_at: instant(row.get(4)),
-        ended_at: row.get::<Option<i64>, _>(10).map(instant),
+        ended_at: row.get::<Option<i64>>(10).map(instant),
         replay: waits.unwrap_or(false),
     })
 }
@@ -62,13 +61,13 @@ fn matching(filter: &MessageFilter) -> &'static str {
 
 /// See [`crate::store::operator::Operator::messages`].
 pub(super) async fn list(
-    reads: &SqlitePool,
+    reads: &Pool,
     filter: &MessageFilter,
 ) -> Result<Vec<MessageLine>, StoreError> {
-    let rows = sqlx::query(AssertSqlSafe(format!(
+    let rows = query(format!(
         "SELECT {COLUMNS} FROM ({}) AS k {JOINS} ORDER BY k.position DESC",
         matching(filter)
-    )))
+    ))
     .bind(filter.state.map(MessageState::code))
     .bind(filter.code.map(|code| code.as_str()))
     .bind(
@@ -85,22 +84,22 @@ pub(super) async fn list(
 
 /// Messages with all that is said about them, in the order of acceptance.
 pub(super) async fn details(
-    reads: &SqlitePool,
+    reads: &Pool,
     positions: &[i64],
 ) -> Result<Vec<MessageDetail>, StoreError> {
     let ids = json(&positions)?;
-    let seen = sqlx::query(
+    let seen = query(
         "SELECT s.message, r.kind, r.logical_id, s.version, r.withdrawn, coalesce(v.source_time, r.source_time), v.message, s.late, v.withdrawn \
-         FROM json_each(?1) AS k CROSS JOIN sighting AS s ON s.message = k.value JOIN resource AS r ON r.id = s.resource \
+         FROM ints(?1) AS k CROSS JOIN sighting AS s ON s.message = k.value JOIN resource AS r ON r.id = s.resource \
          LEFT JOIN version AS v ON v.resource = s.resource AND v.version = s.version ORDER BY s.message, s.resource, s.version",
     )
     .bind(&ids)
     .fetch_all(reads)
     .await?;
-    let mut seen = grouped(seen.iter().map(|row| (row.get::<i64, _>(0), version(row))));
-    let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT {COLUMNS}, m.meta, o.findings, o.unread FROM (SELECT value AS position FROM json_each(?1)) AS k {JOINS} ORDER BY k.position"
-    )))
+    let mut seen = grouped(seen.iter().map(|row| (row.get::<i64>(0), version(row))));
+    let rows = query(format!(
+        "SELECT {COLUMNS}, m.meta, o.findings, o.unread FROM (SELECT value AS position FROM ints(?1)) AS k {JOINS} ORDER BY k.position"
+    ))
     .bind(&ids)
     .fetch_all(reads)
     .await?;
@@ -111,12 +110,12 @@ pub(super) async fn details(
             versions: seen.remove(&message.id.0).unwrap_or_default(),
             meta: parsed(row.get(11))?,
             findings: row
-                .get::<Option<&str>, _>(12)
+                .get::<Option<&str>>(12)
                 .map(parsed)
                 .transpose()?
                 .unwrap_or_default(),
             unread: row
-                .get::<Option<&str>, _>(13)
+                .get::<Option<&str>>(13)
                 .map(parsed)
                 .transpose()?
                 .unwrap_or_default(),
@@ -126,14 +125,14 @@ pub(super) async fn details(
     Ok(all)
 }
 
-fn version(row: &SqliteRow) -> VersionLine {
+fn version(row: &Line) -> VersionLine {
     VersionLine {
         kind: row.get(1),
         logical_id: row.get(2),
         version: row.get(3),
-        withdrawn: row.get::<Option<bool>, _>(8).unwrap_or_else(|| row.get(4)),
+        withdrawn: row.get::<Option<bool>>(8).unwrap_or_else(|| row.get(4)),
         source_time: instant(row.get(5)),
-        message: row.get::<Option<i64>, _>(6).map(MessageId),
+        message: row.get::<Option<i64>>(6).map(MessageId),
         late: row.get(7),
     }
 }
@@ -147,7 +146,7 @@ const CUT_OFF: [Code; 3] = [
 
 /// See [`crate::store::operator::Operator::replay`].
 pub(super) async fn replay(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     which: &Selection<MessageId, MessageFilter>,
     release: bool,
     by: &By,
@@ -157,33 +156,33 @@ pub(super) async fn replay(
         Selection::Matching(filter) => selected(&mut *tx, filter).await?,
     };
     let ids = json(&ids)?;
-    let done = sqlx::query(
-        "INSERT OR IGNORE INTO waiting (position, lane, replay) SELECT m.position, m.lane, ?2 FROM json_each(?1) AS k \
+    let done = query(
+        "INSERT INTO waiting (position, lane, replay) SELECT m.position, m.lane, ?2 FROM ints(?1) AS k \
          CROSS JOIN outcome AS o ON o.position = k.value JOIN message AS m ON m.position = o.position \
-         WHERE o.code IS NULL OR o.code NOT IN (SELECT value FROM json_each(?3))",
+         WHERE o.code IS NULL OR o.code NOT IN (SELECT value FROM texts(?3)) ON CONFLICT DO NOTHING",
     )
     .bind(&ids)
     .bind(!release)
     .bind(json(&CUT_OFF)?)
     .execute(&mut *tx)
     .await?;
-    sqlx::query(
-        "DELETE FROM outcome WHERE position IN (SELECT value FROM json_each(?1)) AND EXISTS (SELECT 1 FROM waiting AS w WHERE w.position = outcome.position)",
+    query(
+        "DELETE FROM outcome WHERE position IN (SELECT value FROM ints(?1)) AND EXISTS (SELECT 1 FROM waiting AS w WHERE w.position = outcome.position)",
     )
     .bind(&ids)
     .execute(&mut *tx)
     .await?;
     let act = if release { "replay.release" } else { "replay" };
-    audit::line(tx, by, act, &format!("{} messages", done.rows_affected())).await?;
+    audit::line(tx, by, act, &format!("{} messages", done)).await?;
     audit::human(tx, "human.replay", 1).await?;
-    Ok(done.rows_affected())
+    Ok(done)
 }
 
 async fn selected<'c>(
-    tx: impl Executor<'c, Database = Sqlite>,
+    tx: impl Into<On<'c>>,
     filter: &MessageFilter,
 ) -> Result<Vec<i64>, StoreError> {
-    let positions = sqlx::query_scalar(matching(filter))
+    let positions = query(matching(filter))
         .bind(filter.state.map(MessageState::code))
         .bind(filter.code.map(|code| code.as_str()))
         .bind(
@@ -193,7 +192,7 @@ async fn selected<'c>(
                 .map(|source| source.as_str().to_owned()),
         )
         .bind(everything_or(filter.limit))
-        .fetch_all(tx)
+        .column(tx)
         .await?;
     Ok(positions)
 }

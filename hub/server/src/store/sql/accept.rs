@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use renkei_core::{MessageId, Meta, Receipt};
 use sha2::{Digest, Sha256};
-use sqlx::{Row, SqliteConnection};
 
 use super::rows::Shape;
+use super::speak::{Conn, query};
 use super::{json, micros};
 use crate::store::{Prepared, StoreError, StoredBody};
 
@@ -25,7 +25,7 @@ const REFUSED: Shape = Shape {
 };
 
 /// Repeats of the group's control ids.
-pub(super) const LOOKUP: &str = "SELECT source, control_hash, body_hash, position FROM message WHERE control_hash IN (SELECT value FROM json_each(?1))";
+pub(super) const LOOKUP: &str = "SELECT source, control_hash, body_hash, position FROM message WHERE control_hash IN (SELECT value FROM ints(?1))";
 
 /// Body hashes and positions of earlier messages, by source and hash of the control id.
 type Known = HashMap<(String, i64), Vec<([u8; 32], i64)>>;
@@ -39,7 +39,7 @@ struct Numbered<'a> {
 
 /// See [`crate::store::Store::accept`].
 pub(super) async fn accept(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     group: Vec<Prepared>,
 ) -> Result<Vec<Receipt>, StoreError> {
     let hashes: Vec<i64> = group
@@ -47,18 +47,18 @@ pub(super) async fn accept(
         .map(|prepared| control_hash(&prepared.message.dedup_key))
         .collect();
     let mut known = Known::new();
-    let rows = sqlx::query(LOOKUP)
+    let rows = query(LOOKUP)
         .bind(json(&hashes)?)
         .fetch_all(&mut *tx)
         .await?;
     for row in rows {
-        let body: [u8; 32] = row.get::<Vec<u8>, _>(2).try_into().unwrap_or([0; 32]);
+        let body: [u8; 32] = row.get::<Vec<u8>>(2).try_into().unwrap_or([0; 32]);
         known
             .entry((row.get(0), row.get(1)))
             .or_default()
             .push((body, row.get(3)));
     }
-    let next = sqlx::query("SELECT coalesce(max(position), 0) + 1 FROM message")
+    let next = query("SELECT coalesce(max(position), 0) + 1 FROM message")
         .fetch_one(&mut *tx)
         .await?;
     let mut position: i64 = next.get(0);
@@ -86,7 +86,7 @@ pub(super) async fn accept(
     Ok(receipts)
 }
 
-async fn insert(tx: &mut SqliteConnection, new: &[Numbered<'_>]) -> Result<(), StoreError> {
+async fn insert(tx: &mut Conn, new: &[Numbered<'_>]) -> Result<(), StoreError> {
     MESSAGES
         .execute(tx, new, |query, row| {
             let message = &row.prepared.message;
@@ -126,10 +126,7 @@ async fn insert(tx: &mut SqliteConnection, new: &[Numbered<'_>]) -> Result<(), S
         })
         .await?;
     if let Some(first) = new.first() {
-        sqlx::query(WAITING)
-            .bind(first.position)
-            .execute(tx)
-            .await?;
+        query(WAITING).bind(first.position).execute(tx).await?;
     }
     Ok(())
 }

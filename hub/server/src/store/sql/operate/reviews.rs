@@ -1,17 +1,17 @@
 //! Reviews of records, and undoing links.
 
 use renkei_core::{Code, PersonId, RecordId};
-use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use super::{audit, person_of_record};
 use crate::store::StoreError;
 use crate::store::operator::{By, Decision, OperateError, ReviewLine};
-use crate::store::sqlite::operate::people;
-use crate::store::sqlite::{instant, json, micros, parsed};
+use crate::store::sql::operate::people;
+use crate::store::sql::speak::{Conn, Pool, query};
+use crate::store::sql::{instant, json, micros, parsed};
 
 /// See [`crate::store::operator::Operator::reviews`].
-pub(super) async fn open(reads: &SqlitePool) -> Result<Vec<ReviewLine>, StoreError> {
-    let rows = sqlx::query(
+pub(super) async fn open(reads: &Pool) -> Result<Vec<ReviewLine>, StoreError> {
+    let rows = query(
         "SELECT v.record, v.code, v.candidates, v.opened_at, \
          (SELECT count(*) FROM outcome AS o WHERE o.state = 'parked' AND o.record = v.record) \
          FROM review AS v WHERE v.decided_at IS NULL ORDER BY v.opened_at, v.record",
@@ -37,12 +37,12 @@ pub(super) async fn open(reads: &SqlitePool) -> Result<Vec<ReviewLine>, StoreErr
 
 /// See [`crate::store::operator::Operator::decide_review`].
 pub(super) async fn decide(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     record: RecordId,
     decision: Decision,
     by: &By,
 ) -> Result<u64, OperateError> {
-    let decided = sqlx::query("SELECT decided_at IS NOT NULL FROM review WHERE record = ?1")
+    let decided = query("SELECT decided_at IS NOT NULL FROM review WHERE record = ?1")
         .bind(record.0)
         .fetch_optional(&mut *tx)
         .await?
@@ -56,7 +56,7 @@ pub(super) async fn decide(
         Decision::Join(person) => link(tx, record, Some(person), by).await?,
         Decision::NewPerson => link(tx, record, None, by).await?,
         Decision::Reject => {
-            sqlx::query("UPDATE record SET rejected = 1 WHERE id = ?1")
+            query("UPDATE record SET rejected = TRUE WHERE id = ?1")
                 .bind(record.0)
                 .execute(&mut *tx)
                 .await?;
@@ -64,7 +64,7 @@ pub(super) async fn decide(
         }
     };
     let text = json(&decision)?;
-    sqlx::query("UPDATE review SET decided_at = ?2, decision = ?3, actor = ?4 WHERE record = ?1")
+    query("UPDATE review SET decided_at = ?2, decision = ?3, actor = ?4 WHERE record = ?1")
         .bind(record.0)
         .bind(micros(by.at))
         .bind(&text)
@@ -74,7 +74,7 @@ pub(super) async fn decide(
     let freed = match decision {
         Decision::Join(_) | Decision::NewPerson => free_parked(tx, record).await?,
         Decision::Reject => {
-            sqlx::query("UPDATE outcome SET code = ?2 WHERE state = 'parked' AND record = ?1")
+            query("UPDATE outcome SET code = ?2 WHERE state = 'parked' AND record = ?1")
                 .bind(record.0)
                 .bind(Code::IDN_REJECTED.as_str())
                 .execute(&mut *tx)
@@ -89,28 +89,28 @@ pub(super) async fn decide(
 
 /// See [`crate::store::operator::Operator::relink`].
 pub(super) async fn relink(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     record: RecordId,
     person: Option<PersonId>,
     by: &By,
 ) -> Result<PersonId, OperateError> {
-    let before = sqlx::query("SELECT person FROM record WHERE id = ?1")
+    let before = query("SELECT person FROM record WHERE id = ?1")
         .bind(record.0)
         .fetch_optional(&mut *tx)
         .await?
         .ok_or(OperateError::Unknown { what: "record" })?;
     let person = link(tx, record, person, by).await?;
-    if before.get::<Option<i64>, _>(0) == Some(person.0) {
+    if before.get::<Option<i64>>(0) == Some(person.0) {
         return Err(OperateError::NotNow {
             why: "the record is linked to this person already",
         });
     }
-    sqlx::query("UPDATE notice SET person = ?2, backfill = 1 WHERE record = ?1")
+    query("UPDATE notice SET person = ?2, backfill = TRUE WHERE record = ?1")
         .bind(record.0)
         .bind(person.0)
         .execute(&mut *tx)
         .await?;
-    sqlx::query(
+    query(
         "UPDATE delivery SET state = 'dead', code = ?3, due_at = NULL WHERE state IN ('pending', 'held') AND person <> ?2 \
          AND notice IN (SELECT id FROM notice WHERE record = ?1)",
     )
@@ -133,14 +133,14 @@ pub(super) async fn relink(
 
 /// Links a record to a person that exists, or to one of its own.
 async fn link(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     record: RecordId,
     person: Option<PersonId>,
     by: &By,
 ) -> Result<PersonId, OperateError> {
     let person = match person {
         Some(person) => {
-            let known = sqlx::query("SELECT 1 FROM person WHERE id = ?1")
+            let known = query("SELECT 1 FROM person WHERE id = ?1")
                 .bind(person.0)
                 .fetch_optional(&mut *tx)
                 .await?;
@@ -150,7 +150,7 @@ async fn link(
         }
         None => {
             let own = person_of_record(record);
-            sqlx::query("INSERT OR IGNORE INTO person (id, created_at) VALUES (?1, ?2)")
+            query("INSERT INTO person (id, created_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
                 .bind(own.0)
                 .bind(micros(by.at))
                 .execute(&mut *tx)
@@ -158,7 +158,7 @@ async fn link(
             own
         }
     };
-    sqlx::query("UPDATE record SET person = ?2, rejected = 0 WHERE id = ?1")
+    query("UPDATE record SET person = ?2, rejected = FALSE WHERE id = ?1")
         .bind(record.0)
         .bind(person.0)
         .execute(tx)
@@ -167,17 +167,17 @@ async fn link(
 }
 
 /// Puts what is parked under a record back to waiting. It was never told, so it is no replay.
-async fn free_parked(tx: &mut SqliteConnection, record: RecordId) -> Result<u64, StoreError> {
-    let freed = sqlx::query(
-        "INSERT OR IGNORE INTO waiting (position, lane) SELECT m.position, m.lane \
-         FROM outcome AS o JOIN message AS m ON m.position = o.position WHERE o.state = 'parked' AND o.record = ?1",
+async fn free_parked(tx: &mut Conn, record: RecordId) -> Result<u64, StoreError> {
+    let freed = query(
+        "INSERT INTO waiting (position, lane) SELECT m.position, m.lane \
+         FROM outcome AS o JOIN message AS m ON m.position = o.position WHERE o.state = 'parked' AND o.record = ?1 ON CONFLICT DO NOTHING",
     )
     .bind(record.0)
     .execute(&mut *tx)
     .await?;
-    sqlx::query("DELETE FROM outcome WHERE state = 'parked' AND record = ?1")
+    query("DELETE FROM outcome WHERE state = 'parked' AND record = ?1")
         .bind(record.0)
         .execute(tx)
         .await?;
-    Ok(freed.rows_affected())
+    Ok(freed)
 }

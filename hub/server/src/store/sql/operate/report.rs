@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use renkei_core::{FacilityId, NoticeId, NoticeKind, PersonId, SinkName, SourceName};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use super::{audit, count};
 use crate::config::SinkMode;
@@ -14,13 +12,14 @@ use crate::store::operator::{
     By, DecisionCount, DeliveryCount, EventDelivery, EventRow, LedgerCounts, OperateError, Run,
     SinkOverride, Status,
 };
-use crate::store::sqlite::load::grouped;
-use crate::store::sqlite::{instant, json, micros, parsed};
+use crate::store::sql::load::grouped;
+use crate::store::sql::speak::{Conn, Line, Pool, query};
+use crate::store::sql::{instant, json, micros, parsed};
 use crate::world::DeliveryState;
 
 /// See [`crate::store::operator::Operator::sink_override`].
 pub(super) async fn set_sink(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     sink: &SinkName,
     mode: Option<SinkMode>,
     paused: Option<bool>,
@@ -30,7 +29,7 @@ pub(super) async fn set_sink(
         .map(|mode| json(&mode))
         .transpose()?
         .map(|mode| mode.trim_matches('"').to_owned());
-    sqlx::query(
+    query(
         "INSERT INTO sink_override (sink, mode, paused) VALUES (?1, ?2, coalesce(?3, 0)) \
          ON CONFLICT (sink) DO UPDATE SET mode = coalesce(?2, mode), paused = coalesce(?3, paused)",
     )
@@ -49,17 +48,17 @@ pub(super) async fn set_sink(
 }
 
 /// See [`crate::store::operator::Operator::sink_overrides`].
-pub(super) async fn sinks(reads: &SqlitePool) -> Result<Vec<SinkOverride>, StoreError> {
-    let rows = sqlx::query("SELECT sink, mode, paused FROM sink_override ORDER BY sink")
+pub(super) async fn sinks(reads: &Pool) -> Result<Vec<SinkOverride>, StoreError> {
+    let rows = query("SELECT sink, mode, paused FROM sink_override ORDER BY sink")
         .fetch_all(reads)
         .await?;
-    let one = |row: &SqliteRow| {
+    let one = |row: &Line| {
         let mode = row
-            .get::<Option<&str>, _>(1)
+            .get::<Option<&str>>(1)
             .map(|mode| parsed(&format!("\"{mode}\"")))
             .transpose()?;
         Ok(SinkOverride {
-            sink: SinkName::new(row.get::<&str, _>(0)),
+            sink: SinkName::new(row.get::<&str>(0)),
             mode,
             paused: row.get(2),
         })
@@ -68,9 +67,9 @@ pub(super) async fn sinks(reads: &SqlitePool) -> Result<Vec<SinkOverride>, Store
 }
 
 /// See [`crate::store::operator::Operator::status`].
-pub(super) async fn status(reads: &SqlitePool, now: Timestamp) -> Result<Status, StoreError> {
-    let row = sqlx::query(
-        "SELECT (SELECT m.received_at FROM waiting AS w JOIN message AS m ON m.position = w.position WHERE w.replay = 0 ORDER BY w.position LIMIT 1), \
+pub(super) async fn status(reads: &Pool, now: Timestamp) -> Result<Status, StoreError> {
+    let row = query(
+        "SELECT (SELECT m.received_at FROM waiting AS w JOIN message AS m ON m.position = w.position WHERE NOT w.replay ORDER BY w.position LIMIT 1), \
          (SELECT min(created_at) FROM delivery WHERE state = 'pending'), (SELECT count(*) FROM waiting), \
          (SELECT count(*) FROM outcome AS o WHERE o.state = 'parked'), (SELECT count(*) FROM outcome AS o WHERE o.state = 'failed'), \
          (SELECT count(*) FROM delivery WHERE state = 'pending'), (SELECT count(*) FROM delivery WHERE state = 'sent'), \
@@ -81,7 +80,7 @@ pub(super) async fn status(reads: &SqlitePool, now: Timestamp) -> Result<Status,
     .fetch_one(reads)
     .await?;
     let age = |at: Option<i64>| at.map(|at| now.duration_since(instant(at)).as_secs());
-    let last = sqlx::query("SELECT started_at, ended_at FROM run ORDER BY id DESC LIMIT 1")
+    let last = query("SELECT started_at, ended_at FROM run ORDER BY id DESC LIMIT 1")
         .fetch_optional(reads)
         .await?;
     Ok(Status {
@@ -109,32 +108,29 @@ pub(super) async fn status(reads: &SqlitePool, now: Timestamp) -> Result<Status,
         sinks: sinks(reads).await?,
         last_run: last.map(|row| Run {
             started_at: instant(row.get(0)),
-            ended_at: row.get::<Option<i64>, _>(1).map(instant),
+            ended_at: row.get::<Option<i64>>(1).map(instant),
         }),
     })
 }
 
 /// Pairs of a name and a number.
-async fn counted(
-    reads: &SqlitePool,
-    query: &'static str,
-) -> Result<BTreeMap<String, u64>, StoreError> {
-    let rows = sqlx::query(query).fetch_all(reads).await?;
+async fn counted(reads: &Pool, text: &'static str) -> Result<BTreeMap<String, u64>, StoreError> {
+    let rows = query(text).fetch_all(reads).await?;
     Ok(rows.iter().map(|row| (row.get(0), count(row, 1))).collect())
 }
 
 /// See [`crate::store::operator::Operator::ledger_counts`].
-pub(super) async fn counts(reads: &SqlitePool) -> Result<LedgerCounts, StoreError> {
-    let row = sqlx::query(
+pub(super) async fn counts(reads: &Pool) -> Result<LedgerCounts, StoreError> {
+    let row = query(
         "SELECT (SELECT count(*) FROM person), (SELECT count(*) FROM record), (SELECT count(*) FROM version), \
          (SELECT count(*) FROM notice_version), (SELECT count(*) FROM attempt), (SELECT count(*) FROM seen)",
     )
     .fetch_one(reads)
     .await?;
-    let decisions = sqlx::query(
+    let decisions = query(
         "SELECT verdict, code, count(*) FROM decision GROUP BY verdict, code ORDER BY verdict, code",
     );
-    let deliveries = sqlx::query(
+    let deliveries = query(
         "SELECT sink, state, code, count(*) FROM delivery GROUP BY sink, state, code ORDER BY sink, state, code",
     );
     Ok(LedgerCounts {
@@ -162,7 +158,7 @@ pub(super) async fn counts(reads: &SqlitePool) -> Result<LedgerCounts, StoreErro
             .await?
             .iter()
             .map(|row| DeliveryCount {
-                sink: SinkName::new(row.get::<&str, _>(0)),
+                sink: SinkName::new(row.get::<&str>(0)),
                 state: DeliveryState::find(row.get(1)).unwrap_or(DeliveryState::Dead),
                 code: row.get(2),
                 count: count(row, 3),
@@ -175,22 +171,21 @@ pub(super) async fn counts(reads: &SqlitePool) -> Result<LedgerCounts, StoreErro
 }
 
 /// See [`crate::store::operator::Operator::event_rows`].
-pub(super) async fn events(reads: &SqlitePool) -> Result<Vec<EventRow>, StoreError> {
+pub(super) async fn events(reads: &Pool) -> Result<Vec<EventRow>, StoreError> {
     let mut deliveries = deliveries_of_events(reads).await?;
-    let said = sqlx::query(
-        "SELECT DISTINCT notice, verdict, code FROM decision ORDER BY notice, verdict, code",
-    )
-    .fetch_all(reads)
-    .await?;
-    let word = |row: &SqliteRow| match row.get::<Option<&str>, _>(2) {
-        Some(code) => format!("{} {code}", row.get::<&str, _>(1)),
+    let said =
+        query("SELECT DISTINCT notice, verdict, code FROM decision ORDER BY notice, verdict, code")
+            .fetch_all(reads)
+            .await?;
+    let word = |row: &Line| match row.get::<Option<&str>>(2) {
+        Some(code) => format!("{} {code}", row.get::<&str>(1)),
         None => row.get(1),
     };
-    let mut said = grouped(said.iter().map(|row| (row.get::<i64, _>(0), word(row))));
-    let rows = sqlx::query(
-        "WITH part AS (SELECT DISTINCT n.id AS notice, r.id AS resource FROM notice AS n, json_each(json_insert(n.told, '$[#]', n.focus)) AS j \
-           CROSS JOIN resource AS r ON r.logical_id = j.value \
-         UNION SELECT n.id, r.id FROM notice AS n, json_each(n.parts) AS j CROSS JOIN resource AS r ON r.logical_id = j.value) \
+    let mut said = grouped(said.iter().map(|row| (row.get::<i64>(0), word(row))));
+    let rows = query(
+        "WITH part AS (SELECT DISTINCT n.id AS notice, r.id AS resource FROM notice AS n, texts(n.told) AS j CROSS JOIN resource AS r ON r.logical_id = j.value \
+         UNION SELECT n.id, r.id FROM notice AS n CROSS JOIN resource AS r ON r.logical_id = n.focus \
+         UNION SELECT n.id, r.id FROM notice AS n, texts(n.parts) AS j CROSS JOIN resource AS r ON r.logical_id = j.value) \
          SELECT n.id, n.kind, n.occurred_at, rec.facility, n.source, n.person, n.version, \
          (SELECT count(DISTINCT s.message) FROM part AS p JOIN sighting AS s ON s.resource = p.resource WHERE p.notice = n.id), \
          (SELECT count(*) FROM part AS p WHERE p.notice = n.id), \
@@ -207,9 +202,9 @@ pub(super) async fn events(reads: &SqlitePool) -> Result<Vec<EventRow>, StoreErr
             kind: NoticeKind::find(row.get(1))
                 .ok_or_else(|| StoreError::Broken("a notice of no kind".into()))?,
             occurred_at: instant(row.get(2)),
-            facility: FacilityId::new(row.get::<&str, _>(3))
+            facility: FacilityId::new(row.get::<&str>(3))
                 .map_err(|error| StoreError::Broken(Box::new(error)))?,
-            source: SourceName::new(row.get::<&str, _>(4)),
+            source: SourceName::new(row.get::<&str>(4)),
             person: PersonId(row.get(5)),
             messages: count(&row, 7),
             resources: count(&row, 8),
@@ -223,9 +218,9 @@ pub(super) async fn events(reads: &SqlitePool) -> Result<Vec<EventRow>, StoreErr
 }
 
 async fn deliveries_of_events(
-    reads: &SqlitePool,
+    reads: &Pool,
 ) -> Result<std::collections::HashMap<i64, Vec<EventDelivery>>, StoreError> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT d.notice, d.sink, d.version, d.change, d.state, d.code, (SELECT count(*) FROM seen AS s WHERE s.delivery = d.id) \
          FROM delivery AS d ORDER BY d.seq",
     )
@@ -234,14 +229,14 @@ async fn deliveries_of_events(
     let mut all = Vec::with_capacity(rows.len());
     for row in &rows {
         let delivery = EventDelivery {
-            sink: SinkName::new(row.get::<&str, _>(1)),
+            sink: SinkName::new(row.get::<&str>(1)),
             version: row.get(2),
             change: parsed(row.get(3))?,
             state: DeliveryState::find(row.get(4)).unwrap_or(DeliveryState::Dead),
             code: row.get(5),
             seen: count(row, 6),
         };
-        all.push((row.get::<i64, _>(0), delivery));
+        all.push((row.get::<i64>(0), delivery));
     }
     Ok(grouped(all))
 }

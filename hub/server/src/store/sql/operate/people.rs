@@ -4,57 +4,44 @@ use std::collections::BTreeMap;
 
 use renkei_core::{FacilityId, LocalId, PersonId};
 use renkei_hl7v2::kana;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
 
 use super::{at_most, audit};
 use crate::store::StoreError;
 use crate::store::operator::{By, OperateError, PersonFilter, PersonLine, RecordLine};
-use crate::store::sqlite::load::record;
-use crate::store::sqlite::{json, micros};
+use crate::store::sql::load::record;
+use crate::store::sql::speak::{Conn, Line, Pool, query};
+use crate::store::sql::{json, micros};
 
 /// See [`crate::store::operator::Operator::enrol`].
 pub(super) async fn enrol(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     patients: &[(FacilityId, LocalId)],
     by: &By,
 ) -> Result<u64, OperateError> {
-    let done = sqlx::query(
-        "INSERT OR IGNORE INTO enrolment (facility, local_id, at, actor) SELECT value ->> 0, value ->> 1, ?2, ?3 FROM json_each(?1)",
+    let done = query(
+        "INSERT INTO enrolment (facility, local_id, at, actor) SELECT value ->> 0, value ->> 1, ?2, ?3 FROM tuples(?1) WHERE TRUE ON CONFLICT DO NOTHING",
     )
     .bind(json(&patients)?)
     .bind(micros(by.at))
     .bind(by.actor.clone())
     .execute(&mut *tx)
     .await?;
-    audit::line(
-        tx,
-        by,
-        "enrol",
-        &format!("{} patients", done.rows_affected()),
-    )
-    .await?;
-    Ok(done.rows_affected())
+    audit::line(tx, by, "enrol", &format!("{} patients", done)).await?;
+    Ok(done)
 }
 
 /// See [`crate::store::operator::Operator::unenrol`].
 pub(super) async fn unenrol(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     patients: &[(FacilityId, LocalId)],
     by: &By,
 ) -> Result<u64, OperateError> {
-    let done = sqlx::query("DELETE FROM enrolment WHERE (facility, local_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))")
+    let done = query("DELETE FROM enrolment WHERE (facility, local_id) IN (SELECT value ->> 0, value ->> 1 FROM tuples(?1))")
         .bind(json(&patients)?)
         .execute(&mut *tx)
         .await?;
-    audit::line(
-        tx,
-        by,
-        "unenrol",
-        &format!("{} patients", done.rows_affected()),
-    )
-    .await?;
-    Ok(done.rows_affected())
+    audit::line(tx, by, "unenrol", &format!("{} patients", done)).await?;
+    Ok(done)
 }
 
 /// The columns [`line()`] reads.
@@ -63,7 +50,7 @@ const COLUMNS: &str = "r.id, r.facility, r.local_id, r.person, r.facts, r.author
     (SELECT count(*) FROM consent AS c WHERE c.facility = r.facility AND c.local_id = r.local_id AND c.withdrawn_on = ''), \
     (SELECT count(*) FROM channel AS c WHERE c.facility = r.facility AND c.local_id = r.local_id AND c.status = 'confirmed')";
 
-fn line(row: &SqliteRow) -> Result<RecordLine, StoreError> {
+fn line(row: &Line) -> Result<RecordLine, StoreError> {
     let record = record(row, 0)?;
     Ok(RecordLine {
         record: record.id,
@@ -80,14 +67,14 @@ fn line(row: &SqliteRow) -> Result<RecordLine, StoreError> {
 
 /// See [`crate::store::operator::Operator::people`].
 pub(super) async fn list(
-    reads: &SqlitePool,
+    reads: &Pool,
     filter: &PersonFilter,
 ) -> Result<Vec<PersonLine>, StoreError> {
     let kana = filter.kana.as_deref().map(kana::search_key);
-    let rows = sqlx::query(AssertSqlSafe(format!(
+    let rows = query(format!(
         "SELECT {COLUMNS} FROM record AS r WHERE (?1 IS NULL OR r.facility = ?1) AND (?2 IS NULL OR r.local_id = ?2) \
          AND (?3 IS NULL OR substr(r.kana, 1, length(?3)) = ?3) ORDER BY r.id LIMIT ?4"
-    )))
+    ))
     .bind(filter.facility.as_ref().map(|facility| facility.as_str().to_owned()))
     .bind(filter.local_id.as_ref().map(|local| local.expose().to_owned()))
     .bind(kana)
@@ -99,13 +86,10 @@ pub(super) async fn list(
 }
 
 /// One record.
-pub(super) async fn records(
-    reads: &SqlitePool,
-    ids: &[i64],
-) -> Result<Vec<RecordLine>, StoreError> {
-    let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT {COLUMNS} FROM json_each(?1) AS k CROSS JOIN record AS r ON r.id = k.value"
-    )))
+pub(super) async fn records(reads: &Pool, ids: &[i64]) -> Result<Vec<RecordLine>, StoreError> {
+    let rows = query(format!(
+        "SELECT {COLUMNS} FROM ints(?1) AS k CROSS JOIN record AS r ON r.id = k.value"
+    ))
     .bind(json(&ids)?)
     .fetch_all(reads)
     .await?;
@@ -113,13 +97,10 @@ pub(super) async fn records(
 }
 
 /// Persons with all their records.
-pub(super) async fn persons(
-    reads: &SqlitePool,
-    ids: &[i64],
-) -> Result<Vec<PersonLine>, StoreError> {
-    let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT {COLUMNS} FROM json_each(?1) AS k CROSS JOIN record AS r ON r.person = k.value ORDER BY r.id"
-    )))
+pub(super) async fn persons(reads: &Pool, ids: &[i64]) -> Result<Vec<PersonLine>, StoreError> {
+    let rows = query(format!(
+        "SELECT {COLUMNS} FROM ints(?1) AS k CROSS JOIN record AS r ON r.person = k.value ORDER BY r.id"
+    ))
     .bind(json(&ids)?)
     .fetch_all(reads)
     .await?;

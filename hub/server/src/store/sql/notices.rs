@@ -7,10 +7,9 @@ use renkei_core::{
     Channel, ChannelId, ChannelKind, ChannelStatus, Code, DeliveryId, NoticeId, PeerRef, PersonId,
     RecordId, ResourceType, SinkName, clock,
 };
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row, SqlitePool};
 
 use super::load::{NOTICE_COLUMNS, RESOURCE_COLUMNS, grouped, next_ids, notice, record, stored};
+use super::speak::{Line, Pool, query};
 use super::{json, micros, parsed};
 use crate::store::StoreError;
 use crate::world::{Consent, DeliveryState, EarlierDelivery, World};
@@ -20,12 +19,12 @@ const NEWEST_RESULTS: i64 = 400;
 
 /// See [`crate::store::Store::load_notices`].
 pub(super) async fn load(
-    reads: &SqlitePool,
+    reads: &Pool,
     notices: &[NoticeId],
     world: &mut World,
 ) -> Result<(), StoreError> {
     world.ids = next_ids(reads).await?;
-    let rows = sqlx::query(AssertSqlSafe(of_due()))
+    let rows = query(of_due())
         .bind(json(&notices)?)
         .fetch_all(reads)
         .await?;
@@ -45,8 +44,8 @@ pub(super) async fn load(
     posts_today(reads, world).await
 }
 
-async fn known_records(reads: &SqlitePool, ids: &str, world: &mut World) -> Result<(), StoreError> {
-    let rows = sqlx::query(KNOWN).bind(ids).fetch_all(reads).await?;
+async fn known_records(reads: &Pool, ids: &str, world: &mut World) -> Result<(), StoreError> {
+    let rows = query(KNOWN).bind(ids).fetch_all(reads).await?;
     for row in rows {
         let record = record(&row, 0)?;
         world.by_local.insert(
@@ -58,8 +57,8 @@ async fn known_records(reads: &SqlitePool, ids: &str, world: &mut World) -> Resu
     Ok(())
 }
 
-async fn charts(reads: &SqlitePool, records: &str, world: &mut World) -> Result<(), StoreError> {
-    let rows = sqlx::query(AssertSqlSafe(chart()))
+async fn charts(reads: &Pool, records: &str, world: &mut World) -> Result<(), StoreError> {
+    let rows = query(chart())
         .bind(records)
         .bind(NEWEST_RESULTS)
         .fetch_all(reads)
@@ -88,13 +87,10 @@ async fn charts(reads: &SqlitePool, records: &str, world: &mut World) -> Result<
 
 /// The consents of records, by record.
 pub(super) async fn consents(
-    reads: &SqlitePool,
+    reads: &Pool,
     records: &str,
 ) -> Result<std::collections::HashMap<RecordId, Vec<Consent>>, StoreError> {
-    let rows = sqlx::query(CONSENTS_OF)
-        .bind(records)
-        .fetch_all(reads)
-        .await?;
+    let rows = query(CONSENTS_OF).bind(records).fetch_all(reads).await?;
     let mut all = Vec::new();
     for row in rows {
         let form: crate::store::operator::ConsentForm = parsed(row.get(4))?;
@@ -121,17 +117,17 @@ pub(super) const CHANNEL_COLUMNS: &str =
     "c.id, c.sink, c.peer_ref, c.kind, c.status, c.host, c.header, c.members";
 
 /// One channel from a row of [`CHANNEL_COLUMNS`], starting at `at`.
-pub(super) fn channel(row: &SqliteRow, at: usize, person: PersonId) -> Result<Channel, StoreError> {
-    let status = match row.get::<&str, _>(at + 4) {
+pub(super) fn channel(row: &Line, at: usize, person: PersonId) -> Result<Channel, StoreError> {
+    let status = match row.get::<&str>(at + 4) {
         "confirmed" => ChannelStatus::Confirmed,
         "proposed" => ChannelStatus::Proposed,
         _ => ChannelStatus::Broken,
     };
     Ok(Channel {
         id: ChannelId(row.get(at)),
-        sink: SinkName::new(row.get::<&str, _>(at + 1)),
+        sink: SinkName::new(row.get::<&str>(at + 1)),
         person,
-        peer_ref: PeerRef::new(row.get::<&str, _>(at + 2)),
+        peer_ref: PeerRef::new(row.get::<&str>(at + 2)),
         kind: ChannelKind::find(row.get(at + 3)).unwrap_or(ChannelKind::Family),
         status,
         host_facility: row.get(at + 5),
@@ -141,13 +137,10 @@ pub(super) fn channel(row: &SqliteRow, at: usize, person: PersonId) -> Result<Ch
 }
 
 async fn channels(
-    reads: &SqlitePool,
+    reads: &Pool,
     persons: &str,
 ) -> Result<std::collections::HashMap<PersonId, Vec<Channel>>, StoreError> {
-    let rows = sqlx::query(AssertSqlSafe(channels_of()))
-        .bind(persons)
-        .fetch_all(reads)
-        .await?;
+    let rows = query(channels_of()).bind(persons).fetch_all(reads).await?;
     let mut all: std::collections::HashMap<PersonId, Vec<Channel>> =
         std::collections::HashMap::new();
     for row in rows {
@@ -165,31 +158,24 @@ async fn channels(
     Ok(all)
 }
 
-async fn deliveries(
-    reads: &SqlitePool,
-    notices: &str,
-    world: &mut World,
-) -> Result<(), StoreError> {
-    let rows = sqlx::query(DELIVERIES_OF)
-        .bind(notices)
-        .fetch_all(reads)
-        .await?;
+async fn deliveries(reads: &Pool, notices: &str, world: &mut World) -> Result<(), StoreError> {
+    let rows = query(DELIVERIES_OF).bind(notices).fetch_all(reads).await?;
     let mut all = Vec::new();
     for row in rows {
         let notice = NoticeId(row.get(0));
         all.push((
             notice,
             EarlierDelivery {
-                id: DeliveryId::known(row.get::<&str, _>(1)),
+                id: DeliveryId::known(row.get::<&str>(1)),
                 notice,
                 version: row.get(2),
                 channel: ChannelId(row.get(3)),
                 change: parsed(row.get(4))?,
                 state: DeliveryState::find(row.get(5)).unwrap_or(DeliveryState::Dead),
-                code: row.get::<Option<&str>, _>(6).and_then(Code::find),
+                code: row.get::<Option<&str>>(6).and_then(Code::find),
                 attempts: row.get(7),
-                peer_ref: row.get::<Option<&str>, _>(8).map(PeerRef::new),
-                replaces: row.get::<Option<&str>, _>(9).map(DeliveryId::known),
+                peer_ref: row.get::<Option<&str>>(8).map(PeerRef::new),
+                replaces: row.get::<Option<&str>>(9).map(DeliveryId::known),
                 content: std::sync::Arc::new(parsed(row.get(10))?),
                 released_by: row.get(11),
             },
@@ -199,14 +185,14 @@ async fn deliveries(
     Ok(())
 }
 
-async fn posts_today(reads: &SqlitePool, world: &mut World) -> Result<(), StoreError> {
+async fn posts_today(reads: &Pool, world: &mut World) -> Result<(), StoreError> {
     let channels: Vec<i64> = world
         .channels
         .values()
         .flatten()
         .map(|channel| channel.id.0)
         .collect();
-    let rows = sqlx::query(POSTS_OF)
+    let rows = query(POSTS_OF)
         .bind(json(&channels)?)
         .bind(micros(midnight(world.now)))
         .fetch_all(reads)
@@ -228,37 +214,37 @@ fn midnight(now: Timestamp) -> Timestamp {
 
 fn of_due() -> String {
     format!(
-        "SELECT {NOTICE_COLUMNS} FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.id = k.value \
+        "SELECT {NOTICE_COLUMNS} FROM ints(?1) AS k CROSS JOIN notice AS n ON n.id = k.value \
      LEFT JOIN notice_version AS v ON v.notice = n.id AND v.version = n.version"
     )
 }
 
-const KNOWN: &str = "SELECT r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected FROM json_each(?1) AS k CROSS JOIN record AS r ON r.id = k.value";
+const KNOWN: &str = "SELECT r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected FROM ints(?1) AS k CROSS JOIN record AS r ON r.id = k.value";
 fn chart() -> String {
     format!(
         "SELECT {RESOURCE_COLUMNS} FROM ( \
-     SELECT c.id FROM json_each(?1) AS k CROSS JOIN resource AS c ON c.record = k.value \
+     SELECT c.id FROM ints(?1) AS k CROSS JOIN resource AS c ON c.record = k.value \
      AND c.kind IN ('Encounter', 'MedicationRequest', 'AllergyIntolerance', 'Condition', 'DocumentReference') \
-     UNION SELECT o.id FROM json_each(?1) AS k CROSS JOIN resource AS o ON o.id IN ( \
+     UNION SELECT o.id FROM ints(?1) AS k CROSS JOIN resource AS o ON o.id IN ( \
      SELECT id FROM resource WHERE record = k.value AND kind = 'Observation' ORDER BY source_time DESC LIMIT ?2) \
      ) AS wanted CROSS JOIN resource AS r ON r.id = wanted.id \
      LEFT JOIN version AS v ON v.resource = r.id AND v.version = r.version"
     )
 }
 
-const CONSENTS_OF: &str = "SELECT r.id, c.form_id, c.kana, c.birth_date, c.form, c.withdrawn_on FROM json_each(?1) AS k \
+const CONSENTS_OF: &str = "SELECT r.id, c.form_id, c.kana, c.birth_date, c.form, c.withdrawn_on FROM ints(?1) AS k \
      CROSS JOIN record AS r ON r.id = k.value CROSS JOIN consent AS c ON c.facility = r.facility AND c.local_id = r.local_id";
 fn channels_of() -> String {
     format!(
-        "SELECT DISTINCT r.person, {CHANNEL_COLUMNS} FROM json_each(?1) AS k CROSS JOIN record AS r ON r.person = k.value \
+        "SELECT DISTINCT r.person, {CHANNEL_COLUMNS} FROM ints(?1) AS k CROSS JOIN record AS r ON r.person = k.value \
      CROSS JOIN channel AS c ON c.facility = r.facility AND c.local_id = r.local_id ORDER BY c.id"
     )
 }
 
 const DELIVERIES_OF: &str = "SELECT d.notice, d.id, d.version, d.channel, d.change, d.state, d.code, d.attempts, d.peer_ref, d.replaces, v.content, d.released_by \
-     FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.id = k.value CROSS JOIN delivery AS d ON d.notice = n.id \
-     JOIN notice_version AS v ON v.notice = d.notice AND v.version = min(d.version, n.version) ORDER BY d.seq";
-const POSTS_OF: &str = "SELECT d.channel, count(*) FROM json_each(?1) AS k CROSS JOIN delivery AS d ON d.channel = k.value AND d.created_at >= ?2 \
+     FROM ints(?1) AS k CROSS JOIN notice AS n ON n.id = k.value CROSS JOIN delivery AS d ON d.notice = n.id \
+     JOIN notice_version AS v ON v.notice = d.notice AND v.version = least(d.version, n.version) ORDER BY d.seq";
+const POSTS_OF: &str = "SELECT d.channel, count(*) FROM ints(?1) AS k CROSS JOIN delivery AS d ON d.channel = k.value AND d.created_at >= ?2 \
      WHERE d.urgency <> 'u0' AND d.state IN ('pending', 'sent', 'delivered') GROUP BY d.channel";
 
 /// What is asked here, for the test of the query plans.

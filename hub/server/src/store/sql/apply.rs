@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 
 use renkei_core::{Code, DeliveryId, PeerReceipt};
-use sqlx::SqliteConnection;
 
 use super::rows::Shape;
+use super::speak::{Conn, query};
 use super::{json, micros, receipts};
 use crate::store::{Framed, StoreError};
 use crate::world::{DeliveryState, Effects, MessageState, NewVersion, Notice, PlannedDelivery};
@@ -24,14 +24,14 @@ const RECORDS: Shape = Shape {
            kana = excluded.kana, authority = excluded.authority",
 };
 const INSURANCE: Shape = Shape {
-    head: "INSERT OR IGNORE INTO record_insurance (fact, record) VALUES ",
+    head: "INSERT INTO record_insurance (fact, record) VALUES ",
     columns: 2,
-    tail: "",
+    tail: " ON CONFLICT DO NOTHING",
 };
 const REVIEWS: Shape = Shape {
-    head: "INSERT OR IGNORE INTO review (record, code, candidates, opened_at) VALUES ",
+    head: "INSERT INTO review (record, code, candidates, opened_at) VALUES ",
     columns: 4,
-    tail: "",
+    tail: " ON CONFLICT DO NOTHING",
 };
 const RESOURCES: Shape = Shape {
     head: "INSERT INTO resource (id, logical_id, kind, record, natural_key, scope, version, body_hash, source_time, storage_order, authority, strength, withdrawn) VALUES ",
@@ -48,7 +48,7 @@ const VERSIONS: Shape = Shape {
 const SIGHTINGS: Shape = Shape {
     head: "INSERT INTO sighting (message, resource, version, late) VALUES ",
     columns: 4,
-    tail: " ON CONFLICT DO UPDATE SET late = excluded.late",
+    tail: " ON CONFLICT (message, resource, version) DO UPDATE SET late = excluded.late",
 };
 /// The person of a known notice, and that a recall has stopped it, belong to operators.
 const NOTICES: Shape = Shape {
@@ -56,7 +56,7 @@ const NOTICES: Shape = Shape {
            first_part_at, last_part_at, due_at, version, told, parts) VALUES ",
     columns: 18,
     tail: " ON CONFLICT (id) DO UPDATE SET urgency = excluded.urgency, occurred_at = excluded.occurred_at, \
-           cancelled = excluded.cancelled, never_automatic = coalesce(excluded.never_automatic, never_automatic), backfill = excluded.backfill, \
+           cancelled = excluded.cancelled, never_automatic = coalesce(excluded.never_automatic, notice.never_automatic), backfill = excluded.backfill, \
            first_part_at = excluded.first_part_at, last_part_at = excluded.last_part_at, due_at = excluded.due_at, \
            version = excluded.version, told = excluded.told, parts = excluded.parts",
 };
@@ -84,7 +84,7 @@ const OUTCOMES: Shape = Shape {
 
 /// See [`crate::store::Store::apply`].
 pub(super) async fn apply(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     effects: Effects,
     framed: Vec<Framed>,
 ) -> Result<(), StoreError> {
@@ -111,7 +111,7 @@ pub(super) async fn apply(
     ended(tx, &effects).await
 }
 
-async fn people(tx: &mut SqliteConnection, effects: &Effects, at: i64) -> Result<(), StoreError> {
+async fn people(tx: &mut Conn, effects: &Effects, at: i64) -> Result<(), StoreError> {
     let records: Vec<_> = effects.records.values().collect();
     RECORDS
         .execute(tx, &records, |query, record| {
@@ -155,7 +155,7 @@ async fn people(tx: &mut SqliteConnection, effects: &Effects, at: i64) -> Result
         .await
 }
 
-async fn clinical(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), StoreError> {
+async fn clinical(tx: &mut Conn, effects: &Effects) -> Result<(), StoreError> {
     // Several versions of one resource in a batch: the last one is its current state.
     let mut current: BTreeMap<i64, &NewVersion> = BTreeMap::new();
     for version in &effects.versions {
@@ -211,17 +211,13 @@ async fn clinical(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), St
         .await
 }
 
-async fn told(
-    tx: &mut SqliteConnection,
-    effects: &Effects,
-    framed: Vec<Framed>,
-) -> Result<(), StoreError> {
+async fn told(tx: &mut Conn, effects: &Effects, framed: Vec<Framed>) -> Result<(), StoreError> {
     let notices: Vec<&Notice> = effects.notices.values().collect();
     NOTICES
         .execute(tx, &notices, |query, notice| notice_row(query, notice))
         .await?;
     if !notices.is_empty() {
-        sqlx::query(FOLLOW_RECORD)
+        query(FOLLOW_RECORD)
             .bind(json(&effects.notices.keys().collect::<Vec<_>>())?)
             .execute(&mut *tx)
             .await?;
@@ -231,7 +227,7 @@ async fn told(
         .filter_map(|notice| Some((notice.id.0, notice.reroute?)))
         .collect();
     if !rerouted.is_empty() {
-        sqlx::query("DELETE FROM reroute WHERE EXISTS (SELECT 1 FROM json_each(?1) WHERE value ->> 0 = reroute.notice AND reroute.id <= value ->> 1)")
+        query("DELETE FROM reroute WHERE EXISTS (SELECT 1 FROM tuples(?1) AS k WHERE CAST(k.value ->> 0 AS BIGINT) = reroute.notice AND reroute.id <= CAST(k.value ->> 1 AS BIGINT))")
             .bind(json(&rerouted)?)
             .execute(&mut *tx)
             .await?;
@@ -263,9 +259,9 @@ async fn told(
         .map(|(id, code)| (id.as_str(), code.as_str()))
         .collect();
     if !superseded.is_empty() {
-        sqlx::query(
-            "UPDATE delivery SET state = 'dead', due_at = NULL, code = (SELECT value ->> 1 FROM json_each(?1) WHERE value ->> 0 = delivery.id) \
-             WHERE id IN (SELECT value ->> 0 FROM json_each(?1)) AND state IN ('pending', 'held')",
+        query(
+            "UPDATE delivery SET state = 'dead', due_at = NULL, code = (SELECT value ->> 1 FROM tuples(?1) WHERE value ->> 0 = delivery.id) \
+             WHERE id IN (SELECT value ->> 0 FROM tuples(?1)) AND state IN ('pending', 'held')",
         )
         .bind(json(&superseded)?)
         .execute(&mut *tx)
@@ -292,7 +288,7 @@ async fn told(
             .iter()
             .map(|delivery| &delivery.id)
             .collect();
-        sqlx::query(END_MISLED)
+        query(END_MISLED)
             .bind(json(&ids)?)
             .bind(Code::DLV_RECALLED.as_str())
             .execute(&mut *tx)
@@ -303,13 +299,13 @@ async fn told(
 
 /// An operator may have moved the record to another person since it was loaded: its notices follow, and
 /// wait for a named person.
-const FOLLOW_RECORD: &str = "UPDATE notice SET backfill = 1, person = (SELECT r.person FROM record AS r WHERE r.id = notice.record) \
-     WHERE id IN (SELECT value FROM json_each(?1)) AND person <> (SELECT r.person FROM record AS r WHERE r.id = notice.record)";
+const FOLLOW_RECORD: &str = "UPDATE notice SET backfill = TRUE, person = (SELECT r.person FROM record AS r WHERE r.id = notice.record) \
+     WHERE id IN (SELECT value FROM ints(?1)) AND person <> (SELECT r.person FROM record AS r WHERE r.id = notice.record)";
 /// What was planned for the other person's channels meanwhile never leaves.
 const END_MISLED: &str = "UPDATE delivery SET state = 'dead', code = ?2, due_at = NULL \
-     WHERE id IN (SELECT value FROM json_each(?1)) AND person <> (SELECT n.person FROM notice AS n WHERE n.id = delivery.notice)";
+     WHERE id IN (SELECT value FROM texts(?1)) AND person <> (SELECT n.person FROM notice AS n WHERE n.id = delivery.notice)";
 
-async fn revive(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), StoreError> {
+async fn revive(tx: &mut Conn, effects: &Effects) -> Result<(), StoreError> {
     if effects.revived.is_empty() {
         return Ok(());
     }
@@ -322,10 +318,10 @@ async fn revive(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), Stor
         .iter()
         .map(|(id, code)| (id.as_str(), code.as_ref().map(|code| code.as_str())))
         .collect();
-    sqlx::query(
+    query(
         "UPDATE delivery SET code = w.code, state = CASE WHEN w.code IS NULL THEN 'pending' ELSE 'held' END, \
          due_at = CASE WHEN w.code IS NULL THEN ?2 END \
-         FROM (SELECT value ->> 0 AS id, value ->> 1 AS code FROM json_each(?1)) AS w \
+         FROM (SELECT value ->> 0 AS id, value ->> 1 AS code FROM tuples(?1)) AS w \
          WHERE delivery.id = w.id AND delivery.state = 'dead' AND delivery.attempts = 0",
     )
     .bind(json(&revived)?)
@@ -397,7 +393,7 @@ fn delivery_row(
         .bind(delivery.released_by.clone()))
 }
 
-async fn ended(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), StoreError> {
+async fn ended(tx: &mut Conn, effects: &Effects) -> Result<(), StoreError> {
     OUTCOMES
         .execute(tx, &effects.outcomes, |query, (message, outcome)| {
             let state = if outcome.state == MessageState::Received {
@@ -421,7 +417,7 @@ async fn ended(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), Store
         .iter()
         .map(|(message, _)| message.0)
         .collect();
-    sqlx::query("DELETE FROM waiting WHERE position IN (SELECT value FROM json_each(?1))")
+    query("DELETE FROM waiting WHERE position IN (SELECT value FROM ints(?1))")
         .bind(json(&done)?)
         .execute(&mut *tx)
         .await?;
@@ -440,20 +436,20 @@ async fn ended(tx: &mut SqliteConnection, effects: &Effects) -> Result<(), Store
 
 /// A reviewer may have decided since the batch was loaded: what was parked for that decision would wait
 /// for ever.
-async fn decided_meanwhile(tx: &mut SqliteConnection, parked: &[i64]) -> Result<(), StoreError> {
+async fn decided_meanwhile(tx: &mut Conn, parked: &[i64]) -> Result<(), StoreError> {
     let parked = json(&parked)?;
-    sqlx::query(
-        "INSERT INTO waiting (position, lane) SELECT m.position, m.lane FROM json_each(?1) AS k CROSS JOIN outcome AS o ON o.position = k.value \
+    query(
+        "INSERT INTO waiting (position, lane) SELECT m.position, m.lane FROM ints(?1) AS k CROSS JOIN outcome AS o ON o.position = k.value \
          JOIN record AS r ON r.id = o.record JOIN message AS m ON m.position = o.position \
-         WHERE o.state = 'parked' AND o.code IN (?2, ?3) AND r.person IS NOT NULL AND r.rejected = 0",
+         WHERE o.state = 'parked' AND o.code IN (?2, ?3) AND r.person IS NOT NULL AND NOT r.rejected",
     )
     .bind(&parked)
     .bind(Code::IDN_AMBIGUOUS.as_str())
     .bind(Code::IDN_REJECTED.as_str())
     .execute(&mut *tx)
     .await?;
-    sqlx::query(
-        "DELETE FROM outcome WHERE position IN (SELECT value FROM json_each(?1)) \
+    query(
+        "DELETE FROM outcome WHERE position IN (SELECT value FROM ints(?1)) \
          AND EXISTS (SELECT 1 FROM waiting AS w WHERE w.position = outcome.position)",
     )
     .bind(&parked)

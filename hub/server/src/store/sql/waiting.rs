@@ -6,11 +6,10 @@ use std::path::Path;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use renkei_core::{Code, FacilityId, Message, MessageId, SourceName, limits};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqlitePool};
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe;
 
+use super::speak::{Line, Pool, query};
 use super::{instant, parsed};
 use crate::store::blob::Folder;
 use crate::store::{StoreError, Waiting};
@@ -24,11 +23,11 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// See [`crate::store::Store::waiting`].
 pub(super) async fn waiting(
-    reads: &SqlitePool,
+    reads: &Pool,
     limit: usize,
     folder: &Path,
 ) -> Result<Vec<Waiting>, StoreError> {
-    let rows = sqlx::query(OLDEST)
+    let rows = query(OLDEST)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(reads)
         .await?;
@@ -38,7 +37,7 @@ pub(super) async fn waiting(
 }
 
 /// As many as fit into a batch's memory, at least one.
-fn some(rows: &[SqliteRow], blobs: &Folder) -> Result<Vec<Waiting>, StoreError> {
+fn some(rows: &[Line], blobs: &Folder) -> Result<Vec<Waiting>, StoreError> {
     let (mut taken, mut bytes) = (Vec::new(), 0);
     for row in rows {
         let waiting = one(row, blobs)?;
@@ -51,21 +50,21 @@ fn some(rows: &[SqliteRow], blobs: &Folder) -> Result<Vec<Waiting>, StoreError> 
     Ok(taken)
 }
 
-fn one(row: &SqliteRow, blobs: &Folder) -> Result<Waiting, StoreError> {
-    let body = match row.get::<Option<&[u8]>, _>(4) {
+fn one(row: &Line, blobs: &Folder) -> Result<Waiting, StoreError> {
+    let body = match row.get::<Option<&[u8]>>(4) {
         Some(packed) => unpack(packed),
-        None => blobs.read(&HEXLOWER.encode(row.get::<&[u8], _>(5))).ok(),
+        None => blobs.read(&HEXLOWER.encode(row.get::<&[u8]>(5))).ok(),
     };
-    let facility = FacilityId::new(row.get::<&str, _>(2))
-        .map_err(|error| StoreError::Broken(Box::new(error)))?;
+    let facility =
+        FacilityId::new(row.get::<&str>(2)).map_err(|error| StoreError::Broken(Box::new(error)))?;
     Ok(Waiting {
         damaged: body.is_none().then_some(Code::INB_BLOB_MISSING),
         message: Message {
             id: MessageId(row.get(0)),
-            source: SourceName::new(row.get::<&str, _>(1)),
+            source: SourceName::new(row.get::<&str>(1)),
             facility,
             body: body.unwrap_or_default(),
-            meta: parsed(row.get::<&str, _>(3))?,
+            meta: parsed(row.get::<&str>(3))?,
             received_at: instant(row.get(6)),
         },
         attempts: row.get(7),

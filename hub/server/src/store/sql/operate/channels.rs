@@ -7,8 +7,6 @@ use renkei_core::{
     PersonId, Profession, SinkName,
 };
 use renkei_hl7v2::kana;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
 
 use super::audit;
 use super::consents::{entries, is_day};
@@ -17,14 +15,15 @@ use crate::store::operator::{
     By, ChannelFilter, ChannelLine, ChannelRow, Import, OperateError, Proposal, Proposed,
     RowOutcome, RowResult,
 };
-use crate::store::sqlite::notices::{CHANNEL_COLUMNS, channel};
-use crate::store::sqlite::{instant, json, micros, parsed};
+use crate::store::sql::notices::{CHANNEL_COLUMNS, channel};
+use crate::store::sql::speak::{Conn, Line, Pool, query};
+use crate::store::sql::{instant, json, micros, parsed};
 
 type Refusal = (Code, &'static str);
 
 /// See [`crate::store::operator::Operator::import_channels`]. `first` is the number of the first row.
 pub(super) async fn import(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     rows: &[ChannelRow],
     first: usize,
     by: &By,
@@ -62,7 +61,7 @@ pub(super) async fn import(
 }
 
 async fn one(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     row: &ChannelRow,
     by: &By,
     how: Import,
@@ -112,7 +111,7 @@ async fn one(
         header: json(&header)?,
         members,
     };
-    let before = sqlx::query(
+    let before = query(
         "SELECT kind, status, host, header, members, confirmed_by FROM channel WHERE sink = ?1 AND peer_ref = ?2 AND facility = ?3 AND local_id = ?4",
     )
     .bind(row.sink.clone())
@@ -128,7 +127,7 @@ async fn one(
         None => RowOutcome::Added,
     };
     if !how.dry_run && outcome != RowOutcome::Unchanged {
-        let was_confirmed = before.is_some_and(|before| before.get::<&str, _>(1) == "confirmed");
+        let was_confirmed = before.is_some_and(|before| before.get::<&str>(1) == "confirmed");
         *confirmed += u64::from(status == "confirmed" && !was_confirmed);
         write(tx, &now, by).await?;
     }
@@ -151,25 +150,25 @@ impl Written<'_> {
         Some(self.row.confirmed_by.clone()).filter(|_| self.status == "confirmed")
     }
 
-    fn is_same(&self, before: &SqliteRow) -> bool {
-        before.get::<&str, _>(0) == self.row.kind
-            && before.get::<&str, _>(1) == self.status
-            && before.get::<Option<String>, _>(2) == self.host()
-            && before.get::<&str, _>(3) == self.header
+    fn is_same(&self, before: &Line) -> bool {
+        before.get::<&str>(0) == self.row.kind
+            && before.get::<&str>(1) == self.status
+            && before.get::<Option<String>>(2) == self.host()
+            && before.get::<&str>(3) == self.header
             && self
                 .members
                 .as_ref()
-                .is_none_or(|members| before.get::<&str, _>(4) == members)
-            && before.get::<Option<String>, _>(5) == self.confirmed_by()
+                .is_none_or(|members| before.get::<&str>(4) == members)
+            && before.get::<Option<String>>(5) == self.confirmed_by()
     }
 }
 
-async fn write(tx: &mut SqliteConnection, now: &Written<'_>, by: &By) -> Result<(), StoreError> {
-    sqlx::query(
+async fn write(tx: &mut Conn, now: &Written<'_>, by: &By) -> Result<(), StoreError> {
+    query(
         "INSERT INTO channel (facility, local_id, sink, peer_ref, kind, status, host, header, members, confirmed_by, updated_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, coalesce(?9, '[]'), ?10, ?11) \
          ON CONFLICT (sink, peer_ref, facility, local_id) DO UPDATE SET kind = excluded.kind, status = excluded.status, status_code = NULL, \
-         host = excluded.host, header = excluded.header, members = coalesce(?9, members), confirmed_by = excluded.confirmed_by, updated_at = excluded.updated_at",
+         host = excluded.host, header = excluded.header, members = coalesce(?9, channel.members), confirmed_by = excluded.confirmed_by, updated_at = excluded.updated_at",
     )
     .bind(now.row.facility.clone())
     .bind(now.row.local_id.clone())
@@ -250,18 +249,18 @@ struct Found {
 }
 
 async fn record_at(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     facility: &str,
     local_id: &str,
 ) -> Result<Option<Found>, StoreError> {
-    let row = sqlx::query("SELECT person, facts FROM record WHERE facility = ?1 AND local_id = ?2")
+    let row = query("SELECT person, facts FROM record WHERE facility = ?1 AND local_id = ?2")
         .bind(facility.to_owned())
         .bind(local_id.to_owned())
         .fetch_optional(tx)
         .await?;
     row.map(|row| {
         Ok(Found {
-            person: row.get::<Option<i64>, _>(0).map(PersonId),
+            person: row.get::<Option<i64>>(0).map(PersonId),
             facts: parsed(row.get(1))?,
         })
     })
@@ -269,12 +268,12 @@ async fn record_at(
 }
 
 async fn is_shared(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     sink: &str,
     peer_ref: &str,
     person: PersonId,
 ) -> Result<bool, StoreError> {
-    let other = sqlx::query(
+    let other = query(
         "SELECT 1 FROM channel AS c JOIN record AS r ON r.facility = c.facility AND r.local_id = c.local_id \
          WHERE c.sink = ?1 AND c.peer_ref = ?2 AND r.person <> ?3 LIMIT 1",
     )
@@ -288,7 +287,7 @@ async fn is_shared(
 
 /// See [`crate::store::operator::Operator::propose`].
 pub(super) async fn propose(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     sink: &SinkName,
     views: &[ChannelView],
     by: &By,
@@ -317,7 +316,7 @@ pub(super) async fn propose(
 }
 
 async fn propose_one(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     sink: &SinkName,
     view: &ChannelView,
     by: &By,
@@ -335,9 +334,9 @@ async fn propose_one(
     if key.is_empty() {
         return Ok((Proposed::Unfit, None));
     }
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT id, facility, local_id, person, facts FROM record WHERE birth_date = ?1 AND birth_date <> '' AND kana = ?2 \
-         AND person IS NOT NULL AND rejected = 0 ORDER BY id",
+         AND person IS NOT NULL AND NOT rejected ORDER BY id",
     )
     .bind(header.birth_date.clone())
     .bind(key)
@@ -349,8 +348,8 @@ async fn propose_one(
         if facts.sex == header.sex {
             same.push((
                 PersonId(row.get(3)),
-                row.get::<String, _>(1),
-                row.get::<String, _>(2),
+                row.get::<String>(1),
+                row.get::<String>(2),
             ));
         }
     }
@@ -368,7 +367,7 @@ async fn propose_one(
     if is_shared(tx, sink.as_str(), view.peer_ref.as_str(), *person).await? {
         return Ok((Proposed::Shared, None));
     }
-    let known = sqlx::query(
+    let known = query(
         "SELECT c.id FROM channel AS c JOIN record AS r ON r.facility = c.facility AND r.local_id = c.local_id \
          WHERE c.sink = ?1 AND c.peer_ref = ?2 AND r.person = ?3 ORDER BY c.id LIMIT 1",
     )
@@ -380,7 +379,7 @@ async fn propose_one(
     if let Some(known) = known {
         return Ok((Proposed::Known, Some(ChannelId(known.get(0)))));
     }
-    let row = sqlx::query(
+    let row = query(
         "INSERT INTO channel (facility, local_id, sink, peer_ref, kind, status, host, header, members, updated_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, 'proposed', ?6, ?7, ?8, ?9) RETURNING id",
     )
@@ -400,11 +399,11 @@ async fn propose_one(
 
 /// See [`crate::store::operator::Operator::confirm_channel`].
 pub(super) async fn confirm(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     channel: ChannelId,
     by: &By,
 ) -> Result<(), OperateError> {
-    let row = sqlx::query(
+    let row = query(
         "SELECT c.status, c.kind, c.sink, c.peer_ref, r.person FROM channel AS c \
          LEFT JOIN record AS r ON r.facility = c.facility AND r.local_id = c.local_id WHERE c.id = ?1",
     )
@@ -412,24 +411,24 @@ pub(super) async fn confirm(
     .fetch_optional(&mut *tx)
     .await?
     .ok_or(OperateError::Unknown { what: "channel" })?;
-    if matches!(row.get::<&str, _>(1), "family" | "free") {
+    if matches!(row.get::<&str>(1), "family" | "free") {
         return Err(OperateError::NotNow {
             why: "a family or free group is never used",
         });
     }
-    if row.get::<&str, _>(0) == "confirmed" {
+    if row.get::<&str>(0) == "confirmed" {
         return Err(OperateError::NotNow {
             why: "the channel is confirmed already",
         });
     }
-    if let Some(person) = row.get::<Option<i64>, _>(4)
+    if let Some(person) = row.get::<Option<i64>>(4)
         && is_shared(tx, row.get(2), row.get(3), PersonId(person)).await?
     {
         return Err(OperateError::NotNow {
             why: "the group is linked to another person",
         });
     }
-    sqlx::query("UPDATE channel SET status = 'confirmed', status_code = NULL, confirmed_by = ?2, updated_at = ?3 WHERE id = ?1")
+    query("UPDATE channel SET status = 'confirmed', status_code = NULL, confirmed_by = ?2, updated_at = ?3 WHERE id = ?1")
         .bind(channel.0)
         .bind(by.actor.clone())
         .bind(micros(by.at))
@@ -442,11 +441,11 @@ pub(super) async fn confirm(
 
 /// See [`crate::store::operator::Operator::break_channel`].
 pub(super) async fn break_off(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     channel: ChannelId,
     by: &By,
 ) -> Result<(), OperateError> {
-    let done = sqlx::query(
+    let done = query(
         "UPDATE channel SET status = 'broken', status_code = ?2, updated_at = ?3 WHERE id = ?1",
     )
     .bind(channel.0)
@@ -454,10 +453,10 @@ pub(super) async fn break_off(
     .bind(micros(by.at))
     .execute(&mut *tx)
     .await?;
-    if done.rows_affected() == 0 {
+    if done == 0 {
         return Err(OperateError::Unknown { what: "channel" });
     }
-    sqlx::query("INSERT INTO reroute (notice) SELECT DISTINCT notice FROM delivery WHERE channel = ?1 AND state IN ('pending', 'held')")
+    query("INSERT INTO reroute (notice) SELECT DISTINCT notice FROM delivery WHERE channel = ?1 AND state IN ('pending', 'held')")
         .bind(channel.0)
         .execute(&mut *tx)
         .await?;
@@ -469,14 +468,14 @@ pub(super) async fn break_off(
 const LINE_COLUMNS: &str =
     "c.facility, c.local_id, r.person, c.status_code, c.confirmed_by, c.updated_at";
 
-fn line(row: &SqliteRow) -> Result<ChannelLine, StoreError> {
-    let person = row.get::<Option<i64>, _>(2).map(PersonId);
+fn line(row: &Line) -> Result<ChannelLine, StoreError> {
+    let person = row.get::<Option<i64>>(2).map(PersonId);
     let channel = channel(row, 6, person.unwrap_or(PersonId(0)))?;
     Ok(ChannelLine {
         id: channel.id,
-        facility: FacilityId::new(row.get::<&str, _>(0))
+        facility: FacilityId::new(row.get::<&str>(0))
             .map_err(|error| StoreError::Broken(Box::new(error)))?,
-        local_id: LocalId::new(row.get::<&str, _>(1)),
+        local_id: LocalId::new(row.get::<&str>(1)),
         person,
         sink: channel.sink,
         peer_ref: channel.peer_ref,
@@ -493,15 +492,15 @@ fn line(row: &SqliteRow) -> Result<ChannelLine, StoreError> {
 
 /// See [`crate::store::operator::Operator::list_channels`].
 pub(super) async fn list(
-    reads: &SqlitePool,
+    reads: &Pool,
     filter: &ChannelFilter,
 ) -> Result<Vec<ChannelLine>, StoreError> {
     let status = filter.status.map(|status| json(&status)).transpose()?;
-    let rows = sqlx::query(AssertSqlSafe(format!(
+    let rows = query(format!(
         "SELECT {LINE_COLUMNS}, {CHANNEL_COLUMNS} FROM channel AS c LEFT JOIN record AS r ON r.facility = c.facility AND r.local_id = c.local_id \
          WHERE (?1 IS NULL OR c.sink = ?1) AND (?2 IS NULL OR c.status = ?2) AND (?3 IS NULL OR c.facility = ?3) \
          AND (?4 IS NULL OR c.local_id = ?4) AND (?5 IS NULL OR c.id = ?5) ORDER BY c.id"
-    )))
+    ))
     .bind(filter.sink.as_ref().map(|sink| sink.as_str().to_owned()))
     .bind(status.map(|status| status.trim_matches('"').to_owned()))
     .bind(filter.facility.as_ref().map(|facility| facility.as_str().to_owned()))

@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 
 use renkei_core::{MessageId, NoticeId, NoticeKind, PersonId, RecordId};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row, SqlitePool};
 
 use super::{deliveries, messages};
 use crate::store::StoreError;
 use crate::store::operator::{NoticeLine, Trace, VersionLine};
-use crate::store::sqlite::accept::control_hash;
-use crate::store::sqlite::{instant, json, parsed};
+use crate::store::sql::accept::control_hash;
+use crate::store::sql::speak::{Line, Pool, query};
+use crate::store::sql::{instant, json, parsed};
 
 /// Rows of one kind shown at most.
 const SHOWN: usize = 200;
@@ -29,7 +28,7 @@ struct Found {
 }
 
 /// See [`crate::store::operator::Operator::trace`].
-pub(super) async fn trace(reads: &SqlitePool, term: &str) -> Result<Trace, StoreError> {
+pub(super) async fn trace(reads: &Pool, term: &str) -> Result<Trace, StoreError> {
     let mut found = Found::default();
     if term.is_empty() {
         return Ok(Trace::default());
@@ -46,10 +45,10 @@ pub(super) async fn trace(reads: &SqlitePool, term: &str) -> Result<Trace, Store
         ids
     };
     let notices = newest(&found.notices);
-    let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT {} FROM json_each(?1) AS k CROSS JOIN delivery AS d ON d.notice = k.value JOIN notice AS n ON n.id = d.notice ORDER BY d.seq",
+    let rows = query(format!(
+        "SELECT {} FROM ints(?1) AS k CROSS JOIN delivery AS d ON d.notice = k.value JOIN notice AS n ON n.id = d.notice ORDER BY d.seq",
         deliveries::COLUMNS
-    )))
+    ))
     .bind(json(&notices)?)
     .fetch_all(reads)
     .await?;
@@ -71,41 +70,42 @@ pub(super) async fn trace(reads: &SqlitePool, term: &str) -> Result<Trace, Store
 }
 
 /// What the term names itself: a position, a control id or path, a local id, a delivery, a peer's post.
-async fn by_term(reads: &SqlitePool, term: &str, found: &mut Found) -> Result<(), StoreError> {
-    let positions: Vec<i64> = sqlx::query_scalar(
+async fn by_term(reads: &Pool, term: &str, found: &mut Found) -> Result<(), StoreError> {
+    let positions: Vec<i64> = query(
         "SELECT position FROM message WHERE control_hash = ?1 AND control = ?2 UNION SELECT position FROM message WHERE position = ?3",
     )
     .bind(control_hash(term))
     .bind(term.to_owned())
     .bind(term.parse::<i64>().ok())
-    .fetch_all(reads)
+    .column(reads)
     .await?;
     found.messages.extend(positions);
-    let records: Vec<i64> = sqlx::query_scalar("SELECT id FROM record WHERE local_id = ?1")
+    let records: Vec<i64> = query("SELECT id FROM record WHERE local_id = ?1")
         .bind(term.to_owned())
-        .fetch_all(reads)
+        .column(reads)
         .await?;
     found.named.extend(&records);
     found.records.extend(records);
     let notices: Vec<i64> =
-        sqlx::query_scalar("SELECT notice FROM delivery WHERE id = ?1 UNION SELECT notice FROM delivery WHERE peer_ref = ?1 AND peer_ref IS NOT NULL")
+        query("SELECT notice FROM delivery WHERE id = ?1 UNION SELECT notice FROM delivery WHERE peer_ref = ?1 AND peer_ref IS NOT NULL")
             .bind(term.to_owned())
-            .fetch_all(reads)
+            .column(reads)
             .await?;
     found.notices.extend(notices);
     Ok(())
 }
 
 /// Order numbers stand inside natural keys and scopes: looked for slice by slice, newest first.
-async fn by_order(reads: &SqlitePool, term: &str, found: &mut Found) -> Result<(), StoreError> {
+async fn by_order(reads: &Pool, term: &str, found: &mut Found) -> Result<(), StoreError> {
     if term.chars().count() < 4 {
         return Ok(());
     }
-    let mut top: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM resource")
+    let mut top: i64 = query("SELECT coalesce(max(id), 0) FROM resource")
         .fetch_one(reads)
-        .await?;
+        .await?
+        .get(0);
     while top > 0 && found.resources.len() <= SHOWN {
-        let hits: Vec<i64> = sqlx::query_scalar(
+        let hits: Vec<i64> = query(
             "SELECT id FROM resource WHERE id > ?2 AND id <= ?3 AND (instr('|' || natural_key || '|', '|' || ?1 || '|') > 0 \
              OR instr(scope || ':', ':' || ?1 || ':') > 0) ORDER BY id DESC LIMIT ?4",
         )
@@ -113,7 +113,7 @@ async fn by_order(reads: &SqlitePool, term: &str, found: &mut Found) -> Result<(
         .bind(top - SLICE)
         .bind(top)
         .bind(i64::try_from(SHOWN).unwrap_or(i64::MAX) + 1)
-        .fetch_all(reads)
+        .column(reads)
         .await?;
         found.resources.extend(hits);
         top -= SLICE;
@@ -122,57 +122,56 @@ async fn by_order(reads: &SqlitePool, term: &str, found: &mut Found) -> Result<(
 }
 
 /// From messages to what they wrote, from that to who told it, and back to the messages behind it.
-async fn follow(reads: &SqlitePool, found: &mut Found) -> Result<(), StoreError> {
+async fn follow(reads: &Pool, found: &mut Found) -> Result<(), StoreError> {
     let of_messages: Vec<i64> =
-        sqlx::query_scalar("SELECT DISTINCT s.resource FROM json_each(?1) AS k CROSS JOIN sighting AS s ON s.message = k.value")
+        query("SELECT DISTINCT s.resource FROM ints(?1) AS k CROSS JOIN sighting AS s ON s.message = k.value")
             .bind(json(&found.messages)?)
-            .fetch_all(reads)
+            .column(reads)
             .await?;
     found.resources.extend(of_messages);
-    let of_records: Vec<i64> = sqlx::query_scalar(
-        "SELECT id FROM (SELECT r.id AS id FROM json_each(?1) AS k CROSS JOIN resource AS r ON r.record = k.value ORDER BY r.id DESC LIMIT ?2)",
+    let of_records: Vec<i64> = query(
+        "SELECT id FROM (SELECT r.id AS id FROM ints(?1) AS k CROSS JOIN resource AS r ON r.record = k.value ORDER BY r.id DESC LIMIT ?2)",
     )
     .bind(json(&found.named)?)
     .bind(i64::try_from(SHOWN).unwrap_or(i64::MAX) + 1)
-    .fetch_all(reads)
+    .column(reads)
     .await?;
     found.resources.extend(of_records);
-    let records: Vec<i64> = sqlx::query_scalar(
-        "SELECT r.record FROM json_each(?1) AS k CROSS JOIN resource AS r ON r.id = k.value WHERE r.record IS NOT NULL \
-         UNION SELECT n.record FROM json_each(?2) AS k CROSS JOIN notice AS n ON n.id = k.value \
-         UNION SELECT o.record FROM json_each(?3) AS k CROSS JOIN outcome AS o ON o.position = k.value WHERE o.record IS NOT NULL",
+    let records: Vec<i64> = query(
+        "SELECT r.record FROM ints(?1) AS k CROSS JOIN resource AS r ON r.id = k.value WHERE r.record IS NOT NULL \
+         UNION SELECT n.record FROM ints(?2) AS k CROSS JOIN notice AS n ON n.id = k.value \
+         UNION SELECT o.record FROM ints(?3) AS k CROSS JOIN outcome AS o ON o.position = k.value WHERE o.record IS NOT NULL",
     )
     .bind(json(&found.resources)?)
     .bind(json(&found.notices)?)
     .bind(json(&found.messages)?)
-    .fetch_all(reads)
+    .column(reads)
     .await?;
     found.records.extend(records);
     telling(reads, found).await?;
-    let behind: Vec<i64> = sqlx::query_scalar(
-        "SELECT v.message FROM json_each(?1) AS k CROSS JOIN version AS v ON v.resource = k.value WHERE v.message IS NOT NULL \
-         UNION SELECT o.position FROM json_each(?2) AS k CROSS JOIN outcome AS o ON o.record = k.value \
+    let behind: Vec<i64> = query(
+        "SELECT v.message FROM ints(?1) AS k CROSS JOIN version AS v ON v.resource = k.value WHERE v.message IS NOT NULL \
+         UNION SELECT o.position FROM ints(?2) AS k CROSS JOIN outcome AS o ON o.record = k.value \
            WHERE o.state IN ('parked', 'failed') AND o.state <> 'processed'",
     )
     .bind(json(&found.resources)?)
     .bind(json(&found.named)?)
-    .fetch_all(reads)
+    .column(reads)
     .await?;
     found.messages.extend(behind);
     Ok(())
 }
 
 /// Notices that tell one of the resources, and the resources of the notices that were named.
-async fn telling(reads: &SqlitePool, found: &mut Found) -> Result<(), StoreError> {
-    let rows = sqlx::query(
-        "SELECT r.logical_id FROM json_each(?1) AS k CROSS JOIN resource AS r ON r.id = k.value",
-    )
-    .bind(json(&found.resources)?)
-    .fetch_all(reads)
-    .await?;
+async fn telling(reads: &Pool, found: &mut Found) -> Result<(), StoreError> {
+    let rows =
+        query("SELECT r.logical_id FROM ints(?1) AS k CROSS JOIN resource AS r ON r.id = k.value")
+            .bind(json(&found.resources)?)
+            .fetch_all(reads)
+            .await?;
     let ids: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
-    let rows = sqlx::query(
-        "SELECT n.id, n.record, n.focus, n.told, n.parts FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.record = k.value",
+    let rows = query(
+        "SELECT n.id, n.record, n.focus, n.told, n.parts FROM ints(?1) AS k CROSS JOIN notice AS n ON n.record = k.value",
     )
     .bind(json(&found.records)?)
     .fetch_all(reads)
@@ -188,45 +187,44 @@ async fn telling(reads: &SqlitePool, found: &mut Found) -> Result<(), StoreError
             found.notices.insert(row.get(0));
         }
     }
-    let told: Vec<i64> = sqlx::query_scalar(
-        "SELECT r.id FROM json_each(?1) AS k CROSS JOIN resource AS r ON r.logical_id = k.value",
-    )
-    .bind(json(&told)?)
-    .fetch_all(reads)
-    .await?;
+    let told: Vec<i64> =
+        query("SELECT r.id FROM texts(?1) AS k CROSS JOIN resource AS r ON r.logical_id = k.value")
+            .bind(json(&told)?)
+            .column(reads)
+            .await?;
     found.resources.extend(told);
     Ok(())
 }
 
-async fn versions(reads: &SqlitePool, resources: &[i64]) -> Result<Vec<VersionLine>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT r.kind, r.logical_id, v.version, v.withdrawn, v.source_time, v.message FROM json_each(?1) AS k \
+async fn versions(reads: &Pool, resources: &[i64]) -> Result<Vec<VersionLine>, StoreError> {
+    let rows = query(
+        "SELECT r.kind, r.logical_id, v.version, v.withdrawn, v.source_time, v.message FROM ints(?1) AS k \
          CROSS JOIN resource AS r ON r.id = k.value JOIN version AS v ON v.resource = r.id ORDER BY v.recorded_at, r.id, v.version",
     )
     .bind(json(&resources)?)
     .fetch_all(reads)
     .await?;
-    let line = |row: &SqliteRow| VersionLine {
+    let line = |row: &Line| VersionLine {
         kind: row.get(0),
         logical_id: row.get(1),
         version: row.get(2),
         withdrawn: row.get(3),
         source_time: instant(row.get(4)),
-        message: row.get::<Option<i64>, _>(5).map(MessageId),
+        message: row.get::<Option<i64>>(5).map(MessageId),
         late: false,
     };
     Ok(rows.iter().map(line).collect())
 }
 
-async fn lines(reads: &SqlitePool, notices: &[i64]) -> Result<Vec<NoticeLine>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT n.id, n.kind, n.person, n.record, n.occurred_at, n.version, n.cancelled, n.due_at FROM json_each(?1) AS k \
+async fn lines(reads: &Pool, notices: &[i64]) -> Result<Vec<NoticeLine>, StoreError> {
+    let rows = query(
+        "SELECT n.id, n.kind, n.person, n.record, n.occurred_at, n.version, n.cancelled, n.due_at FROM ints(?1) AS k \
          CROSS JOIN notice AS n ON n.id = k.value ORDER BY n.occurred_at, n.id",
     )
     .bind(json(&notices)?)
     .fetch_all(reads)
     .await?;
-    let line = |row: &SqliteRow| {
+    let line = |row: &Line| {
         Ok(NoticeLine {
             id: NoticeId(row.get(0)),
             kind: NoticeKind::find(row.get(1))
@@ -236,7 +234,7 @@ async fn lines(reads: &SqlitePool, notices: &[i64]) -> Result<Vec<NoticeLine>, S
             occurred_at: instant(row.get(4)),
             version: row.get(5),
             cancelled: row.get(6),
-            due_at: row.get::<Option<i64>, _>(7).map(instant),
+            due_at: row.get::<Option<i64>>(7).map(instant),
         })
     };
     rows.iter().map(line).collect()

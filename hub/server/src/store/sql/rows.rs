@@ -4,10 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
-
+use super::speak::{Conn, Query, query};
 use crate::store::StoreError;
 
 /// Rows per statement. The largest keeps the widest table (22 columns) far below SQLite's limit of
@@ -15,7 +12,7 @@ use crate::store::StoreError;
 const SIZES: [usize; 4] = [64, 16, 4, 1];
 
 /// A statement with its parameters so far.
-pub(super) type Filling = Query<'static, Sqlite, SqliteArguments>;
+pub(super) type Filling = Query;
 
 /// `head` + `(?,…)` per row + `tail`, for any number of rows.
 #[derive(Debug, Clone, Copy)]
@@ -47,16 +44,25 @@ impl Shape {
     }
 
     fn write(&self, rows: usize) -> Arc<str> {
-        let row = format!("({})", vec!["?"; self.columns].join(","));
         let mut text = self.head.to_owned();
-        let _ = write!(text, "{}{}", vec![row; rows].join(","), self.tail);
+        let mut number = 0;
+        for row in 0..rows {
+            text.push_str(if row == 0 { "(" } else { ",(" });
+            for column in 0..self.columns {
+                number += 1;
+                let comma = if column == 0 { "" } else { "," };
+                let _ = write!(text, "{comma}?{number}");
+            }
+            text.push(')');
+        }
+        text.push_str(self.tail);
         Arc::from(text)
     }
 
     /// Executes the statement over all items; `bind` adds the parameters of one row.
     pub(super) async fn execute<T>(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Conn,
         items: &[T],
         bind: impl Fn(Filling, &T) -> Result<Filling, StoreError>,
     ) -> Result<(), StoreError> {
@@ -64,11 +70,11 @@ impl Shape {
         for size in SIZES {
             while rest.len() >= size {
                 let (chunk, later) = rest.split_at(size);
-                let mut query = sqlx::query(AssertSqlSafe(self.text(size)));
+                let mut filling = query(self.text(size)).with_room(size * self.columns);
                 for item in chunk {
-                    query = bind(query, item)?;
+                    filling = bind(filling, item)?;
                 }
-                query.execute(&mut *tx).await?;
+                filling.execute(&mut *tx).await?;
                 rest = later;
             }
         }

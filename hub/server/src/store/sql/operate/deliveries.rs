@@ -3,8 +3,6 @@
 use renkei_core::{
     ChannelId, Code, DeliveryId, NoticeId, NoticeKind, PeerRef, PersonId, Post, SinkName, Urgency,
 };
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
 
 use super::{at_most, audit, channels, everything_or};
 use crate::store::StoreError;
@@ -12,35 +10,36 @@ use crate::store::operator::{
     AttemptLine, By, ChannelFilter, DecisionLine, DeliveryDetail, DeliveryFilter, DeliveryLine,
     DeskLine, OperateError, SeenLine, Selection,
 };
-use crate::store::sqlite::{instant, json, micros, parsed};
+use crate::store::sql::speak::{Conn, Line, On, Pool, query};
+use crate::store::sql::{instant, json, micros, parsed};
 use crate::world::DeliveryState;
 
 /// The columns [`line()`] reads, of `delivery AS d` and `notice AS n`.
 pub(super) const COLUMNS: &str = "d.id, d.notice, d.version, n.kind, d.sink, d.channel, d.person, d.change, d.urgency, d.state, d.code, d.due_at, \
      d.attempts, d.released_by, d.peer_ref, d.created_at, d.told_at, d.post ->> 'headline'";
 
-pub(super) fn line(row: &SqliteRow) -> Result<DeliveryLine, StoreError> {
-    let urgency: Urgency = parsed(&format!("\"{}\"", row.get::<&str, _>(8)))?;
+pub(super) fn line(row: &Line) -> Result<DeliveryLine, StoreError> {
+    let urgency: Urgency = parsed(&format!("\"{}\"", row.get::<&str>(8)))?;
     Ok(DeliveryLine {
-        id: DeliveryId::known(row.get::<&str, _>(0)),
+        id: DeliveryId::known(row.get::<&str>(0)),
         notice: NoticeId(row.get(1)),
         version: row.get(2),
         kind: NoticeKind::find(row.get(3))
             .ok_or_else(|| StoreError::Broken("a notice of no kind".into()))?,
-        sink: SinkName::new(row.get::<&str, _>(4)),
+        sink: SinkName::new(row.get::<&str>(4)),
         channel: ChannelId(row.get(5)),
         person: PersonId(row.get(6)),
         change: parsed(row.get(7))?,
         urgency,
         state: DeliveryState::find(row.get(9)).unwrap_or(DeliveryState::Dead),
         code: row.get(10),
-        due_at: row.get::<Option<i64>, _>(11).map(instant),
+        due_at: row.get::<Option<i64>>(11).map(instant),
         attempts: row.get(12),
         released_by: row.get(13),
-        peer_ref: row.get::<Option<&str>, _>(14).map(PeerRef::new),
+        peer_ref: row.get::<Option<&str>>(14).map(PeerRef::new),
         created_at: instant(row.get(15)),
-        told_at: row.get::<Option<i64>, _>(16).map(instant),
-        headline: row.get::<Option<String>, _>(17).unwrap_or_default(),
+        told_at: row.get::<Option<i64>>(16).map(instant),
+        headline: row.get::<Option<String>>(17).unwrap_or_default(),
     })
 }
 
@@ -49,12 +48,12 @@ const MATCHES: &str = "(?1 IS NULL OR d.state = ?1) AND (?2 IS NULL OR d.sink = 
 
 /// See [`crate::store::operator::Operator::deliveries`].
 pub(super) async fn list(
-    reads: &SqlitePool,
+    reads: &Pool,
     filter: &DeliveryFilter,
 ) -> Result<Vec<DeliveryLine>, StoreError> {
-    let rows = sqlx::query(AssertSqlSafe(format!(
+    let rows = query(format!(
         "SELECT {COLUMNS} FROM delivery AS d JOIN notice AS n ON n.id = d.notice WHERE {MATCHES}"
-    )))
+    ))
     .bind(filter.state.map(DeliveryState::code))
     .bind(filter.sink.as_ref().map(|sink| sink.as_str().to_owned()))
     .bind(filter.code.map(|code| code.as_str()))
@@ -66,12 +65,12 @@ pub(super) async fn list(
 
 /// See [`crate::store::operator::Operator::delivery`].
 pub(super) async fn detail(
-    reads: &SqlitePool,
+    reads: &Pool,
     id: &DeliveryId,
 ) -> Result<Option<DeliveryDetail>, StoreError> {
-    let row = sqlx::query(AssertSqlSafe(format!(
+    let row = query(format!(
         "SELECT {COLUMNS}, d.disclosure, d.late, d.replaces, d.post FROM delivery AS d JOIN notice AS n ON n.id = d.notice WHERE d.id = ?1"
-    )))
+    ))
     .bind(id.as_str().to_owned())
     .fetch_optional(reads)
     .await?;
@@ -89,7 +88,7 @@ pub(super) async fn detail(
     Ok(Some(DeliveryDetail {
         disclosure: parsed(row.get(18))?,
         late: row.get(19),
-        replaces: row.get::<Option<&str>, _>(20).map(DeliveryId::known),
+        replaces: row.get::<Option<&str>>(20).map(DeliveryId::known),
         post: parsed(row.get(21))?,
         decisions: said
             .into_iter()
@@ -109,20 +108,20 @@ pub(super) async fn detail(
 
 /// The policy's answers about notices.
 pub(super) async fn decisions(
-    reads: &SqlitePool,
+    reads: &Pool,
     notices: &[i64],
 ) -> Result<Vec<DecisionLine>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT d.notice, d.version, d.channel, d.verdict, d.code, d.reason, d.at FROM json_each(?1) AS k \
+    let rows = query(
+        "SELECT d.notice, d.version, d.channel, d.verdict, d.code, d.reason, d.at FROM ints(?1) AS k \
          CROSS JOIN decision AS d ON d.notice = k.value ORDER BY d.id",
     )
     .bind(json(&notices)?)
     .fetch_all(reads)
     .await?;
-    let line = |row: &SqliteRow| DecisionLine {
+    let line = |row: &Line| DecisionLine {
         notice: NoticeId(row.get(0)),
         version: row.get(1),
-        channel: row.get::<Option<i64>, _>(2).map(ChannelId),
+        channel: row.get::<Option<i64>>(2).map(ChannelId),
         verdict: row.get(3),
         code: row.get(4),
         reason: row.get(5),
@@ -133,18 +132,18 @@ pub(super) async fn decisions(
 
 /// Attempts at deliveries.
 pub(super) async fn attempts(
-    reads: &SqlitePool,
+    reads: &Pool,
     deliveries: &[&str],
 ) -> Result<Vec<AttemptLine>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT a.delivery, a.number, a.at, a.outcome, a.code FROM json_each(?1) AS k CROSS JOIN attempt AS a ON a.delivery = k.value \
+    let rows = query(
+        "SELECT a.delivery, a.number, a.at, a.outcome, a.code FROM texts(?1) AS k CROSS JOIN attempt AS a ON a.delivery = k.value \
          ORDER BY a.at, a.delivery, a.number",
     )
     .bind(json(&deliveries)?)
     .fetch_all(reads)
     .await?;
-    let line = |row: &SqliteRow| AttemptLine {
-        delivery: DeliveryId::known(row.get::<&str, _>(0)),
+    let line = |row: &Line| AttemptLine {
+        delivery: DeliveryId::known(row.get::<&str>(0)),
         number: row.get(1),
         at: instant(row.get(2)),
         outcome: row.get(3),
@@ -154,19 +153,19 @@ pub(super) async fn attempts(
 }
 
 /// Who has seen deliveries.
-pub(super) async fn seen(
-    reads: impl sqlx::Executor<'_, Database = sqlx::Sqlite>,
+pub(super) async fn seen<'c>(
+    reads: impl Into<On<'c>>,
     deliveries: &[&str],
 ) -> Result<Vec<SeenLine>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT s.delivery, s.reader, s.professions, s.at FROM json_each(?1) AS k CROSS JOIN seen AS s ON s.delivery = k.value ORDER BY s.at, s.reader",
+    let rows = query(
+        "SELECT s.delivery, s.reader, s.professions, s.at FROM texts(?1) AS k CROSS JOIN seen AS s ON s.delivery = k.value ORDER BY s.at, s.reader",
     )
     .bind(json(&deliveries)?)
     .fetch_all(reads)
     .await?;
-    let line = |row: &SqliteRow| {
+    let line = |row: &Line| {
         Ok(SeenLine {
-            delivery: DeliveryId::known(row.get::<&str, _>(0)),
+            delivery: DeliveryId::known(row.get::<&str>(0)),
             reader: row.get(1),
             professions: parsed(row.get(2))?,
             at: instant(row.get(3)),
@@ -177,20 +176,20 @@ pub(super) async fn seen(
 
 /// See [`crate::store::operator::Operator::release`].
 pub(super) async fn release(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     which: &Selection<DeliveryId, DeliveryFilter>,
     by: &By,
 ) -> Result<u64, OperateError> {
     let ids = chosen(tx, which, DeliveryState::Held).await?;
-    let done = sqlx::query(
-        "UPDATE delivery SET state = 'pending', due_at = ?2, released_by = ?3 WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'held'",
+    let done = query(
+        "UPDATE delivery SET state = 'pending', due_at = ?2, released_by = ?3 WHERE id IN (SELECT value FROM texts(?1)) AND state = 'held'",
     )
     .bind(&ids)
     .bind(micros(by.at))
     .bind(by.actor.clone())
     .execute(&mut *tx)
     .await?
-    .rows_affected();
+    ;
     audit::line(
         tx,
         by,
@@ -204,14 +203,14 @@ pub(super) async fn release(
 
 /// See [`crate::store::operator::Operator::retry`].
 pub(super) async fn retry(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     which: &Selection<DeliveryId, DeliveryFilter>,
     by: &By,
 ) -> Result<u64, OperateError> {
     let ids = chosen(tx, which, DeliveryState::Dead).await?;
     // What was never framed has no bytes to send.
-    let done = sqlx::query(
-        "UPDATE delivery SET state = 'pending', due_at = ?2, released_by = ?3 WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'dead' \
+    let done = query(
+        "UPDATE delivery SET state = 'pending', due_at = ?2, released_by = ?3 WHERE id IN (SELECT value FROM texts(?1)) AND state = 'dead' \
          AND payload <> '{}' AND code NOT IN (?4, ?5)",
     )
     .bind(&ids)
@@ -221,7 +220,7 @@ pub(super) async fn retry(
     .bind(Code::DLV_RECALLED.as_str())
     .execute(&mut *tx)
     .await?
-    .rows_affected();
+    ;
     audit::line(
         tx,
         by,
@@ -235,41 +234,39 @@ pub(super) async fn retry(
 
 /// The ids of a selection as a JSON list, of those in `state`.
 async fn chosen(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     which: &Selection<DeliveryId, DeliveryFilter>,
     state: DeliveryState,
 ) -> Result<String, StoreError> {
     match which {
         Selection::These(ids) => json(ids),
         Selection::Matching(filter) => {
-            let ids: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
-                "SELECT d.id FROM delivery AS d WHERE {MATCHES}"
-            )))
-            .bind(state.code())
-            .bind(filter.sink.as_ref().map(|sink| sink.as_str().to_owned()))
-            .bind(filter.code.map(|code| code.as_str()))
-            .bind(everything_or(filter.limit))
-            .fetch_all(tx)
-            .await?;
+            let ids: Vec<String> = query(format!("SELECT d.id FROM delivery AS d WHERE {MATCHES}"))
+                .bind(state.code())
+                .bind(filter.sink.as_ref().map(|sink| sink.as_str().to_owned()))
+                .bind(filter.code.map(|code| code.as_str()))
+                .bind(everything_or(filter.limit))
+                .column(tx)
+                .await?;
             json(&ids)
         }
     }
 }
 
 /// See [`crate::store::operator::Operator::desk`].
-pub(super) async fn desk(reads: &SqlitePool) -> Result<Vec<DeskLine>, StoreError> {
-    let rows = sqlx::query(AssertSqlSafe(format!(
+pub(super) async fn desk(reads: &Pool) -> Result<Vec<DeskLine>, StoreError> {
+    let rows = query(format!(
         "SELECT {COLUMNS}, c.peer_ref, c.header, d.post FROM delivery AS d JOIN notice AS n ON n.id = d.notice JOIN channel AS c ON c.id = d.channel \
          WHERE d.state = 'held' AND d.code = ?1 ORDER BY d.urgency, d.seq"
-    )))
+    ))
     .bind(Code::RTE_ASSISTED.as_str())
     .fetch_all(reads)
     .await?;
-    let one = |row: &SqliteRow| {
+    let one = |row: &Line| {
         let post: Post = parsed(row.get(20))?;
         Ok(DeskLine {
             delivery: line(row)?,
-            peer_ref: PeerRef::new(row.get::<&str, _>(18)),
+            peer_ref: PeerRef::new(row.get::<&str>(18)),
             header: parsed(row.get(19))?,
             attachments: post.attachments.len(),
         })
@@ -278,25 +275,20 @@ pub(super) async fn desk(reads: &SqlitePool) -> Result<Vec<DeskLine>, StoreError
 }
 
 /// See [`crate::store::operator::Operator::desk_done`].
-pub(super) async fn desk_done(
-    tx: &mut SqliteConnection,
-    id: &DeliveryId,
-    by: &By,
-) -> Result<(), OperateError> {
-    let row =
-        sqlx::query("SELECT state = 'held' AND code = ?2, attempts FROM delivery WHERE id = ?1")
-            .bind(id.as_str().to_owned())
-            .bind(Code::RTE_ASSISTED.as_str())
-            .fetch_optional(&mut *tx)
-            .await?
-            .ok_or(OperateError::Unknown { what: "delivery" })?;
-    if !row.get::<bool, _>(0) {
+pub(super) async fn desk_done(tx: &mut Conn, id: &DeliveryId, by: &By) -> Result<(), OperateError> {
+    let row = query("SELECT state = 'held' AND code = ?2, attempts FROM delivery WHERE id = ?1")
+        .bind(id.as_str().to_owned())
+        .bind(Code::RTE_ASSISTED.as_str())
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(OperateError::Unknown { what: "delivery" })?;
+    if !row.get::<bool>(0) {
         return Err(OperateError::NotNow {
             why: "the delivery does not wait at the desk",
         });
     }
     let at = micros(by.at);
-    sqlx::query(
+    query(
         "UPDATE delivery SET state = 'delivered', code = NULL, due_at = NULL, attempts = attempts + 1, released_by = ?2, told_at = ?3 WHERE id = ?1",
     )
     .bind(id.as_str().to_owned())
@@ -304,9 +296,9 @@ pub(super) async fn desk_done(
     .bind(at)
     .execute(&mut *tx)
     .await?;
-    sqlx::query("INSERT OR IGNORE INTO attempt (delivery, number, at, outcome) VALUES (?1, ?2, ?3, 'by hand')")
+    query("INSERT INTO attempt (delivery, number, at, outcome) VALUES (?1, ?2, ?3, 'by hand') ON CONFLICT DO NOTHING")
         .bind(id.as_str().to_owned())
-        .bind(row.get::<i64, _>(1) + 1)
+        .bind(row.get::<i64>(1) + 1)
         .bind(at)
         .execute(&mut *tx)
         .await?;

@@ -9,9 +9,8 @@ use renkei_core::{
     Authority, Code, FacilityId, Facts, LocalId, NoticeContent, NoticeId, NoticeKind, PersonId,
     RecordId, ResourceType, SourceName, Strength, Urgency,
 };
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqlitePool};
 
+use super::speak::{Line, Pool, query};
 use super::{instant, json, parsed};
 use crate::store::StoreError;
 use crate::world::{Ids, Keys, Notice, Record, Stored, World};
@@ -19,17 +18,13 @@ use crate::world::{Ids, Keys, Notice, Record, Stored, World};
 /// Ids reserved for one batch. Only the engine makes rows of these tables (persons a reviewer asks for
 /// have ids below zero), and it applies one batch before it loads the next: the next free id is
 /// enough, and nothing has to be written to reserve it.
-const NEXT_IDS: &str = "SELECT (SELECT max(coalesce(max(id), 0), 0) + 1 FROM person), (SELECT coalesce(max(id), 0) + 1 FROM record), \
+const NEXT_IDS: &str = "SELECT (SELECT greatest(coalesce(max(id), 0), 0) + 1 FROM person), (SELECT coalesce(max(id), 0) + 1 FROM record), \
      (SELECT coalesce(max(id), 0) + 1 FROM resource), (SELECT coalesce(max(id), 0) + 1 FROM notice)";
 const RECORD_COLUMNS: &str =
     "r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected";
 
 /// See [`crate::store::Store::load`].
-pub(super) async fn load(
-    reads: &SqlitePool,
-    keys: &Keys,
-    world: &mut World,
-) -> Result<(), StoreError> {
+pub(super) async fn load(reads: &Pool, keys: &Keys, world: &mut World) -> Result<(), StoreError> {
     world.ids = next_ids(reads).await?;
     if keys.subjects.is_empty() {
         return Ok(());
@@ -47,8 +42,8 @@ pub(super) async fn load(
 }
 
 /// The next free row ids.
-pub(super) async fn next_ids(reads: &SqlitePool) -> Result<Ids, StoreError> {
-    let row = sqlx::query(NEXT_IDS).fetch_one(reads).await?;
+pub(super) async fn next_ids(reads: &Pool) -> Result<Ids, StoreError> {
+    let row = query(NEXT_IDS).fetch_one(reads).await?;
     Ok(Ids {
         person: row.get(0),
         record: row.get(1),
@@ -57,13 +52,13 @@ pub(super) async fn next_ids(reads: &SqlitePool) -> Result<Ids, StoreError> {
     })
 }
 
-async fn subjects(reads: &SqlitePool, keys: &Keys, world: &mut World) -> Result<(), StoreError> {
+async fn subjects(reads: &Pool, keys: &Keys, world: &mut World) -> Result<(), StoreError> {
     let locals: BTreeSet<(&str, &str)> = keys
         .subjects
         .iter()
         .map(|(facility, local)| (facility.as_str(), local.expose()))
         .collect();
-    let rows = sqlx::query(sqlx::AssertSqlSafe(of_subjects()))
+    let rows = query(of_subjects())
         .bind(json(&locals)?)
         .fetch_all(reads)
         .await?;
@@ -79,7 +74,7 @@ async fn subjects(reads: &SqlitePool, keys: &Keys, world: &mut World) -> Result<
 }
 
 /// Records of anyone a new subject may be: same birth date, same kana, or a shared insurance number.
-async fn candidates(reads: &SqlitePool, keys: &Keys, world: &mut World) -> Result<(), StoreError> {
+async fn candidates(reads: &Pool, keys: &Keys, world: &mut World) -> Result<(), StoreError> {
     let new: Vec<&Facts> = keys
         .subjects
         .iter()
@@ -105,7 +100,7 @@ async fn candidates(reads: &SqlitePool, keys: &Keys, world: &mut World) -> Resul
         .flat_map(|facts| &facts.insurance)
         .map(String::as_str)
         .collect();
-    let rows = sqlx::query(sqlx::AssertSqlSafe(of_candidates()))
+    let rows = query(of_candidates())
         .bind(json(&births)?)
         .bind(json(&kana)?)
         .bind(json(&insured)?)
@@ -120,7 +115,7 @@ async fn candidates(reads: &SqlitePool, keys: &Keys, world: &mut World) -> Resul
 
 /// Resources the drafts name, members of complete scopes, and the batch's stays.
 async fn resources(
-    reads: &SqlitePool,
+    reads: &Pool,
     keys: &Keys,
     of_batch: &BTreeSet<i64>,
     world: &mut World,
@@ -130,7 +125,7 @@ async fn resources(
         .iter()
         .filter_map(|(local, scope)| Some((world.by_local.get(local)?.0, scope.as_str())))
         .collect();
-    let rows = sqlx::query(sqlx::AssertSqlSafe(of_resources()))
+    let rows = query(of_resources())
         .bind(json(&keys.resources)?)
         .bind(json(&scopes)?)
         .bind(json(of_batch)?)
@@ -164,11 +159,11 @@ fn put(world: &mut World, stored: Stored) {
 
 /// Every notice of the batch's records: an event told long ago must be found again, not opened twice.
 async fn all_notices(
-    reads: &SqlitePool,
+    reads: &Pool,
     of_batch: &BTreeSet<i64>,
     world: &mut World,
 ) -> Result<(), StoreError> {
-    let rows = sqlx::query(sqlx::AssertSqlSafe(of_notices()))
+    let rows = query(of_notices())
         .bind(json(of_batch)?)
         .fetch_all(reads)
         .await?;
@@ -184,27 +179,27 @@ pub(super) const NOTICE_COLUMNS: &str = "n.id, n.person, n.record, n.source, n.k
      n.never_automatic, n.backfill, n.first_part_at, n.last_part_at, n.due_at, (SELECT max(q.id) FROM reroute AS q WHERE q.notice = n.id), n.version, n.told, n.parts, v.content";
 
 /// One notice from a row of [`NOTICE_COLUMNS`].
-pub(super) fn notice(row: &SqliteRow) -> Result<Notice, StoreError> {
+pub(super) fn notice(row: &Line) -> Result<Notice, StoreError> {
     let kind = NoticeKind::find(row.get(4))
         .ok_or_else(|| StoreError::Broken("a notice of no kind".into()))?;
-    let urgency: Urgency = parsed(&format!("\"{}\"", row.get::<&str, _>(7)))?;
-    let content: Option<NoticeContent> = row.get::<Option<&str>, _>(19).map(parsed).transpose()?;
+    let urgency: Urgency = parsed(&format!("\"{}\"", row.get::<&str>(7)))?;
+    let content: Option<NoticeContent> = row.get::<Option<&str>>(19).map(parsed).transpose()?;
     Ok(Notice {
         id: NoticeId(row.get(0)),
         person: PersonId(row.get(1)),
         record: RecordId(row.get(2)),
-        source: SourceName::new(row.get::<&str, _>(3)),
+        source: SourceName::new(row.get::<&str>(3)),
         kind,
         event_key: row.get(5),
         focus: row.get(6),
         urgency,
         occurred_at: instant(row.get(8)),
         cancelled: row.get(9),
-        never_automatic: row.get::<Option<&str>, _>(10).and_then(Code::find),
+        never_automatic: row.get::<Option<&str>>(10).and_then(Code::find),
         backfill: row.get(11),
         first_part_at: instant(row.get(12)),
         last_part_at: instant(row.get(13)),
-        due_at: row.get::<Option<i64>, _>(14).map(instant),
+        due_at: row.get::<Option<i64>>(14).map(instant),
         reroute: row.get(15),
         version: row.get(16),
         content: content.map(Arc::new),
@@ -214,16 +209,16 @@ pub(super) fn notice(row: &SqliteRow) -> Result<Notice, StoreError> {
 }
 
 /// One record from `id, facility, local_id, person, facts, authority, rejected`, starting at column `at`.
-pub(super) fn record(row: &SqliteRow, at: usize) -> Result<Record, StoreError> {
-    let facility = FacilityId::new(row.get::<&str, _>(at + 1))
+pub(super) fn record(row: &Line, at: usize) -> Result<Record, StoreError> {
+    let facility = FacilityId::new(row.get::<&str>(at + 1))
         .map_err(|error| StoreError::Broken(Box::new(error)))?;
     Ok(Record {
         id: RecordId(row.get(at)),
         facility,
-        local_id: LocalId::new(row.get::<&str, _>(at + 2)),
-        person: row.get::<Option<i64>, _>(at + 3).map(PersonId),
+        local_id: LocalId::new(row.get::<&str>(at + 2)),
+        person: row.get::<Option<i64>>(at + 3).map(PersonId),
         facts: parsed(row.get(at + 4))?,
-        authority: if row.get::<i64, _>(at + 5) > 0 {
+        authority: if row.get::<i64>(at + 5) > 0 {
             Authority::Primary
         } else {
             Authority::Snapshot
@@ -237,30 +232,30 @@ pub(super) const RESOURCE_COLUMNS: &str = "r.id, r.record, r.kind, r.logical_id,
      r.authority, r.strength, r.withdrawn, v.body";
 
 /// One resource from a row of [`RESOURCE_COLUMNS`].
-pub(super) fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
+pub(super) fn stored(row: &Line) -> Result<Stored, StoreError> {
     let kind = ResourceType::find(row.get(2))
         .ok_or_else(|| StoreError::Broken("a resource of no type".into()))?;
     let hash: [u8; 32] = row
-        .get::<&[u8], _>(6)
+        .get::<&[u8]>(6)
         .try_into()
         .map_err(|_| StoreError::Broken("a hash of another length".into()))?;
     Ok(Stored {
         row: row.get(0),
-        record: row.get::<Option<i64>, _>(1).map(RecordId),
+        record: row.get::<Option<i64>>(1).map(RecordId),
         kind,
         logical_id: row.get(3),
         scope: row.get(4),
         version: row.get(5),
-        body: Arc::from(row.get::<Option<&str>, _>(12).unwrap_or("")),
+        body: Arc::from(row.get::<Option<&str>>(12).unwrap_or("")),
         hash,
         source_time: instant(row.get(7)),
-        storage_order: u64::try_from(row.get::<i64, _>(8)).unwrap_or(0),
-        authority: if row.get::<i64, _>(9) > 0 {
+        storage_order: u64::try_from(row.get::<i64>(8)).unwrap_or(0),
+        authority: if row.get::<i64>(9) > 0 {
             Authority::Primary
         } else {
             Authority::Snapshot
         },
-        strength: if row.get::<i64, _>(10) > 0 {
+        strength: if row.get::<i64>(10) > 0 {
             Strength::Final
         } else {
             Strength::Preliminary
@@ -282,25 +277,25 @@ pub(super) fn grouped<K: std::hash::Hash + Eq, V>(
 
 fn of_subjects() -> String {
     format!(
-        "SELECT {RECORD_COLUMNS} FROM json_each(?1) AS k CROSS JOIN record AS r ON r.facility = k.value ->> 0 AND r.local_id = k.value ->> 1"
+        "SELECT {RECORD_COLUMNS} FROM tuples(?1) AS k CROSS JOIN record AS r ON r.facility = k.value ->> 0 AND r.local_id = k.value ->> 1"
     )
 }
 
 fn of_candidates() -> String {
     format!(
         "SELECT {RECORD_COLUMNS} FROM record AS r WHERE r.id IN ( \
-     SELECT b.id FROM json_each(?1) AS k CROSS JOIN record AS b ON b.birth_date = k.value AND b.birth_date <> '' \
-     UNION SELECT n.id FROM json_each(?2) AS k CROSS JOIN record AS n ON n.kana = k.value AND n.kana <> '' \
-     UNION SELECT i.record FROM json_each(?3) AS k CROSS JOIN record_insurance AS i ON i.fact = k.value)"
+     SELECT b.id FROM texts(?1) AS k CROSS JOIN record AS b ON b.birth_date = k.value AND b.birth_date <> '' \
+     UNION SELECT n.id FROM texts(?2) AS k CROSS JOIN record AS n ON n.kana = k.value AND n.kana <> '' \
+     UNION SELECT i.record FROM texts(?3) AS k CROSS JOIN record_insurance AS i ON i.fact = k.value)"
     )
 }
 
 fn of_resources() -> String {
     format!(
         "SELECT {RESOURCE_COLUMNS} FROM ( \
-     SELECT n.id AS id FROM json_each(?1) AS k CROSS JOIN resource AS n ON n.logical_id = k.value \
-     UNION SELECT s.id FROM json_each(?2) AS k CROSS JOIN resource AS s ON s.record = k.value ->> 0 AND s.scope = k.value ->> 1 \
-     UNION SELECT e.id FROM json_each(?3) AS k CROSS JOIN resource AS e ON e.record = k.value AND e.kind = 'Encounter' \
+     SELECT n.id AS id FROM texts(?1) AS k CROSS JOIN resource AS n ON n.logical_id = k.value \
+     UNION SELECT s.id FROM tuples(?2) AS k CROSS JOIN resource AS s ON s.record = CAST(k.value ->> 0 AS BIGINT) AND s.scope = k.value ->> 1 \
+     UNION SELECT e.id FROM ints(?3) AS k CROSS JOIN resource AS e ON e.record = k.value AND e.kind = 'Encounter' \
      ) AS wanted CROSS JOIN resource AS r ON r.id = wanted.id \
      LEFT JOIN version AS v ON v.resource = r.id AND v.version = r.version"
     )
@@ -308,7 +303,7 @@ fn of_resources() -> String {
 
 fn of_notices() -> String {
     format!(
-        "SELECT {NOTICE_COLUMNS} FROM json_each(?1) AS k CROSS JOIN notice AS n ON n.record = k.value \
+        "SELECT {NOTICE_COLUMNS} FROM ints(?1) AS k CROSS JOIN notice AS n ON n.record = k.value \
      LEFT JOIN notice_version AS v ON v.notice = n.id AND v.version = n.version"
     )
 }

@@ -18,10 +18,9 @@ use renkei_core::{
     ChannelId, ChannelView, DeliveryId, FacilityId, LocalId, MessageId, PersonId, RecordId,
     SinkName,
 };
-use sqlx::{Row, SqliteConnection};
 
 use super::writer::{Body, Priority};
-use super::{Sqlite, micros};
+use super::{Database, micros};
 use crate::config::SinkMode;
 use crate::store::operator::{
     AuditCheck, By, ChannelFilter, ChannelLine, ChannelRow, ConsentRow, Decision, DeliveryDetail,
@@ -29,16 +28,17 @@ use crate::store::operator::{
     MessageFilter, MessageLine, OperateError, Operator, PersonFilter, PersonLine, Proposal,
     Recalled, Render, ReviewLine, RowResult, Selection, SinkOverride, Status, Trace,
 };
+use crate::store::sql::speak::{Conn, Line, query};
 
 /// Rows of an import written in one transaction.
 const IMPORT_CHUNK: usize = 200;
 
-impl Sqlite {
+impl Database {
     /// One operator's transaction.
     async fn operate<T, F>(&self, body: F) -> Result<T, OperateError>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Body<'c, T, OperateError> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> Body<'c, T, OperateError> + Send + 'static,
     {
         self.writer.write(Priority::Finish, body).await
     }
@@ -59,8 +59,8 @@ fn everything_or(limit: u32) -> i64 {
 }
 
 /// A count as read.
-fn count(row: &sqlx::sqlite::SqliteRow, at: usize) -> u64 {
-    u64::try_from(row.get::<i64, _>(at)).unwrap_or(0)
+fn count(row: &Line, at: usize) -> u64 {
+    u64::try_from(row.get::<i64>(at)).unwrap_or(0)
 }
 
 /// The person of the records that no person is known for but a reviewer wants one: a number that the
@@ -70,7 +70,7 @@ fn person_of_record(record: RecordId) -> PersonId {
 }
 
 #[async_trait]
-impl Operator for Sqlite {
+impl Operator for Database {
     async fn enrol(
         &self,
         patients: &[(FacilityId, LocalId)],
@@ -302,12 +302,12 @@ impl Operator for Sqlite {
 
 /// Lets the notices of a record be routed again: those of the last 30 days that have something unsent.
 async fn reroute_unsent(
-    tx: &mut SqliteConnection,
+    tx: &mut Conn,
     record: RecordId,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let since = now.checked_sub(crate::compose::FOLLOWED).map_or(0, micros);
-    sqlx::query(
+    query(
         "INSERT INTO reroute (notice) SELECT n.id FROM notice AS n WHERE n.record = ?1 AND n.occurred_at >= ?2 \
          AND EXISTS (SELECT 1 FROM delivery AS d WHERE d.notice = n.id AND d.state IN ('pending', 'held'))",
     )

@@ -10,9 +10,10 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 
-use super::{Sqlite, classify};
+use super::speak::{Conn, Pool, Pooled, Said, Session};
+use super::writer::{Link, Writer};
+use super::{Database, classify};
 use crate::store::StoreError;
-use crate::store::sqlite::writer::Writer;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 /// Pages of log before a checkpoint, 16 KB each: about 64 MB, read again within the start target.
@@ -29,7 +30,7 @@ pub enum Access {
     Command,
 }
 
-impl Sqlite {
+impl Database {
     /// Opens (and creates or migrates) the ledger in `folder`.
     ///
     /// # Errors
@@ -63,9 +64,17 @@ impl Sqlite {
         let reads = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_lazy_with(options.read_only(false).optimize_on_close(false, None));
+        let said = Said::default();
+        let conn = Conn {
+            session: Session::Sqlite(connection),
+            said: said.clone(),
+        };
         Ok(Self {
-            writer: Writer::start(connection),
-            reads,
+            writer: Writer::start(vec![Link::over(conn, None)]),
+            reads: Pool {
+                pooled: Pooled::Sqlite(reads),
+                said,
+            },
             folder: folder.to_owned(),
             _lock: lock,
         })
