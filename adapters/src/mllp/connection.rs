@@ -106,6 +106,29 @@ struct Line<'a, S> {
     paused_until: Option<Instant>,
 }
 
+/// Counts a message that its sender is told "no" about, whether or not its bytes are kept.
+fn count_refused(source: &SourceName, code: Code) {
+    metrics::counter!("renkei_messages_refused_total", "source" => source.to_string(), "code" => code.as_str())
+        .increment(1);
+}
+
+/// Counts a connection for as long as it is open.
+struct Open(metrics::Gauge);
+
+impl Open {
+    fn at(source: &SourceName) -> Self {
+        let open = metrics::gauge!("renkei_source_connections", "source" => source.to_string());
+        open.increment(1.0);
+        Self(open)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
 /// Serves one connection until the sender closes it, is idle for too long, or the hub stops.
 ///
 /// # Errors
@@ -115,6 +138,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     debug!(source = %room.source, peer = %peer.address, "connected");
+    let _open = Open::at(&room.source);
     let mut line = Line {
         room,
         peer: &peer,
@@ -223,6 +247,7 @@ where
             }
             Some(Ok(Frame::TooLarge { start, arrived })) => {
                 warn!(source = %self.room.source, code = %Code::HL7_FRAME_TOO_LARGE, bytes = arrived, "a frame was over the limit");
+                count_refused(&self.room.source, Code::HL7_FRAME_TOO_LARGE);
                 let mut job = self.refused(start, Code::HL7_FRAME_TOO_LARGE);
                 if let Some(message) = &mut job.message {
                     let length = ("frame_bytes_at_least".to_owned(), arrived.to_string());
@@ -249,6 +274,7 @@ where
 
     fn truncated(&mut self, body: bytes::Bytes) {
         warn!(source = %self.room.source, code = %Code::HL7_FRAME_TRUNCATED, bytes = body.len(), "a frame was cut short");
+        count_refused(&self.room.source, Code::HL7_FRAME_TRUNCATED);
         let mut job = self.refused(body, Code::HL7_FRAME_TRUNCATED);
         job.silent = true;
         self.waiting.push_back(job);
@@ -264,6 +290,7 @@ where
         };
         if let Some(code) = rejected {
             warn!(source = %self.room.source, peer = %self.peer.address, %code, bytes = body.len(), "a message was rejected");
+            count_refused(&self.room.source, code);
         }
         let refused = rejected.filter(|code| *code == Code::HL7_NO_MSH);
         let message = facility.map(|facility| self.message(&peek, facility, body, refused));

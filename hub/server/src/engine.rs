@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use renkei_core::source::Processed;
@@ -20,6 +21,7 @@ use tokio::sync::Notify;
 use tracing::{debug, error, warn};
 
 use crate::config::Setup;
+use crate::observe::meter::{self, Verb};
 use crate::outbox::InFlight;
 use crate::pipeline::{self, Mapped};
 use crate::store::blob::Blobs;
@@ -120,9 +122,11 @@ impl Engine {
             let ids: Vec<MessageId> = waiting.iter().map(|waiting| waiting.message.id).collect();
             self.store.count_attempt(&ids).await?;
         }
+        let began = Instant::now();
         let batch = self.map(waiting).await;
         debug!(messages = batch.len(), "processing");
         self.commit(batch).await?;
+        meter::batch(Verb::Apply, began.elapsed());
         self.outbox.notify_waiters();
         Ok(Did::Work)
     }
@@ -157,14 +161,15 @@ impl Engine {
         while let Some(part) = parts.pop() {
             let effects = self.decide(&part, None).await?;
             let finished = ended(&effects);
+            let began = Instant::now();
             match self.store.apply(effects, Vec::new()).await {
-                Ok(()) => (self.finished)(&finished),
+                Ok(()) => self.tell(&part, &finished, began),
                 Err(StoreError::Refused(source)) if part.len() == 1 => {
                     error!(error = %chain(source.as_ref()), "the database refused a message");
                     let effects = self.decide(&part, Some(Code::INB_REFUSED_BY_STORE)).await?;
                     let finished = ended(&effects);
                     self.store.apply(effects, Vec::new()).await?;
-                    (self.finished)(&finished);
+                    self.tell(&part, &finished, began);
                 }
                 Err(StoreError::Refused(source)) => {
                     warn!(messages = part.len(), error = %chain(source.as_ref()), "batch refused, halving it");
@@ -177,6 +182,15 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Tells who waits for them how the messages of a committed batch ended, and counts them.
+    fn tell(&self, batch: &[Mapped], finished: &[(MessageId, Processed)], began: Instant) {
+        (self.finished)(finished);
+        meter::committed(Verb::Apply, batch.len(), began.elapsed());
+        let sources = batch.iter().map(|mapped| &mapped.message);
+        let sources = sources.map(|message| (message.id, message.source.clone()));
+        meter::ended(&sources.collect(), finished);
     }
 
     /// Loads the world and decides the batch over it. `fail` ends its only message with a code and no
@@ -213,9 +227,11 @@ impl Engine {
         if due.is_empty() {
             return Ok(Did::Nothing);
         }
+        let began = Instant::now();
         let effects = self.compose(&due, now).await?;
         if effects.superseded.is_empty() {
             self.store_settled(effects).await?;
+            meter::batch(Verb::Settle, began.elapsed());
             return Ok(Did::Work);
         }
         // What is being sent at this moment cannot be taken back: its notice waits until that is known.
@@ -263,7 +279,11 @@ impl Engine {
         for delivery in &mut effects.deliveries {
             framed.push(self.frame(delivery).await);
         }
+        let planned = meter::planned(&effects.deliveries);
+        let (notices, began) = (effects.notices.len(), Instant::now());
         self.store.apply(effects, framed).await?;
+        meter::committed(Verb::Settle, notices, began.elapsed());
+        meter::settled(notices, &planned);
         self.outbox.notify_waiters();
         Ok(())
     }

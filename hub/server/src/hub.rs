@@ -23,6 +23,8 @@ use crate::engine::{Did, Engine};
 use crate::inbox::gate::Gate;
 use crate::inbox::space::Space;
 use crate::inbox::{Parts, Writer};
+use crate::observe::Listener;
+use crate::observe::pulse::{Part, Pulse, Stage};
 use crate::outbox::breaker::Breaker;
 use crate::outbox::{Courier, InFlight};
 use crate::store::blob::{Blobs, Folder};
@@ -48,6 +50,8 @@ pub struct Hub {
     stored: Arc<Notify>,
     outbox: Arc<Notify>,
     fatal: CancellationToken,
+    pulse: Arc<Pulse>,
+    watching: Option<Listener>,
 }
 
 /// The hub cannot start, or had to stop.
@@ -65,6 +69,9 @@ pub enum HubError {
         #[source]
         source: renkei_core::SourceError,
     },
+    /// Metrics and health cannot be served.
+    #[error("metrics and health")]
+    Observe(#[source] BoxError),
     /// A peer cannot be built.
     #[error("peer {name}")]
     Peer {
@@ -103,6 +110,19 @@ impl Hub {
         let (sinks, back) = peers(&checked, &clock)?;
         let (mut sources, listening) = sources(&checked, &clock).await?;
         sources.extend(back);
+        let pulse = Arc::new(Pulse::default());
+        let names: (Vec<_>, Vec<_>) = (
+            sources.iter().map(|(name, _)| name.clone()).collect(),
+            sinks.keys().cloned().collect(),
+        );
+        let watching = Listener::bind(
+            &checked.observe,
+            pulse.clone(),
+            clock.as_ref(),
+            (&names.0, &names.1),
+        )
+        .await
+        .map_err(HubError::Observe)?;
         let mappers = checked.mappers();
         let configured = Arc::new(checked.setup);
         let setup = Arc::new(RwLock::new(configured.clone()));
@@ -152,12 +172,19 @@ impl Hub {
             stored,
             outbox,
             fatal,
+            pulse,
+            watching,
         })
     }
 
     /// Where sources listen.
     pub fn listening(&self) -> &[(SourceName, SocketAddr)] {
         &self.listening
+    }
+
+    /// Where metrics and health are served.
+    pub fn watched_at(&self) -> Option<SocketAddr> {
+        self.watching.as_ref()?.local_addr().ok()
     }
 
     /// Runs until `stop` fires, then drains.
@@ -176,12 +203,18 @@ impl Hub {
             self.engine.singly_up_to.store(newest, Ordering::Relaxed);
         }
         self.refresh().await?;
+        let unwatched = CancellationToken::new();
+        let _unwatched_at_the_end = unwatched.clone().drop_guard();
+        if let Some(watching) = self.watching.take() {
+            tokio::spawn(watching.serve(unwatched.clone()));
+        }
         let sources_stop = stop.child_token();
         let rooms_stop = CancellationToken::new();
         let mut rooms: JoinSet<Result<(), HubError>> = JoinSet::new();
         rooms.spawn(run_engine(
             self.engine.clone(),
             self.stored.clone(),
+            self.pulse.clone(),
             rooms_stop.clone(),
         ));
         for courier in std::mem::take(&mut self.couriers) {
@@ -189,21 +222,26 @@ impl Hub {
                 courier,
                 self.outbox.clone(),
                 self.paused.clone(),
+                self.pulse.clone(),
                 rooms_stop.clone(),
             ));
         }
         let mut running: JoinSet<Result<(), HubError>> = JoinSet::new();
         for (name, source) in std::mem::take(&mut self.sources) {
             let (inbox, shutdown) = (self.inbox.clone(), shutdown(&sources_stop));
+            let runs = self.pulse.source(&name);
             running.spawn(async move {
-                source
-                    .run(inbox, shutdown)
-                    .await
-                    .map_err(|source| HubError::Source { name, source })
+                match source.run(inbox, shutdown).await {
+                    Ok(()) => runs.ended_well(),
+                    Err(source) => return Err(HubError::Source { name, source }),
+                }
+                Ok(())
             });
         }
+        self.pulse.enter(Stage::Running);
         info!(sources = running.len(), "hub running");
         let ended = self.watch(&stop, &mut rooms, &mut running).await;
+        self.pulse.enter(Stage::Stopping);
         sources_stop.cancel();
         let drained = tokio::time::timeout(limits::DRAIN, async {
             while running.join_next().await.is_some() {}
@@ -226,7 +264,9 @@ impl Hub {
         running: &mut JoinSet<Result<(), HubError>>,
     ) -> Result<(), HubError> {
         let mut version = self.store.data_version().await?;
+        self.pulse.beat(Part::Ledger);
         loop {
+            self.pulse.beat(Part::Hub);
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = self.fatal.cancelled() => return Err(StoreError::Broken("the ledger failed at a write".into()).into()),
@@ -241,6 +281,7 @@ impl Hub {
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
             let now = self.store.data_version().await?;
+            self.pulse.beat(Part::Ledger);
             if now != version {
                 version = now;
                 self.refresh().await?;
@@ -290,9 +331,11 @@ fn shutdown(token: &CancellationToken) -> Shutdown {
 async fn run_engine(
     engine: Arc<Engine>,
     stored: Arc<Notify>,
+    pulse: Arc<Pulse>,
     stop: CancellationToken,
 ) -> Result<(), HubError> {
     loop {
+        pulse.beat(Part::Engine);
         let did = match engine.step().await {
             Ok(did) => did,
             Err(StoreError::Full(source)) => {
@@ -320,9 +363,11 @@ async fn run_courier(
     mut courier: Courier,
     outbox: Arc<Notify>,
     paused: Arc<RwLock<Vec<SinkName>>>,
+    pulse: Arc<Pulse>,
     stop: CancellationToken,
 ) -> Result<(), HubError> {
     loop {
+        pulse.sink(&courier.name, courier.breaker.open_until().is_some());
         let signal = outbox.notified();
         let is_paused = paused
             .read()

@@ -12,6 +12,7 @@ pub mod identify;
 pub mod inbox;
 pub mod killpoint;
 pub mod normalize;
+pub mod observe;
 pub mod outbox;
 pub mod pipeline;
 pub mod record;

@@ -33,7 +33,9 @@ impl Run {
                 complain(&format!("{code}: {}", code.title()));
                 return Ok(Exit::Usage);
             }
-            Err(error @ (HubError::Source { .. } | HubError::Peer { .. })) => {
+            Err(
+                error @ (HubError::Source { .. } | HubError::Peer { .. } | HubError::Observe(_)),
+            ) => {
                 complain(&renkei_core::chain(&error));
                 return Ok(Exit::Usage);
             }
@@ -41,6 +43,9 @@ impl Run {
         };
         for (source, address) in hub.listening() {
             info!(%source, %address, "listening");
+        }
+        if let Some(address) = hub.watched_at() {
+            info!(%address, "metrics and health are served");
         }
         let stop = CancellationToken::new();
         let (mut terminate, mut interrupt) = (

@@ -17,6 +17,7 @@ use super::file::{Admit, Env, File, Peer, PeerAdapter, Source, SourceAdapter};
 use super::rehearsal::{self, FileClock};
 use super::setup::{FacilitySetup, Settle, Setup, SinkMode, SinkSetup};
 use crate::normalize::ByFacility;
+use crate::observe::config::Observe;
 use crate::outbox::Backoff;
 use crate::route::relevance::Relevance;
 
@@ -54,6 +55,8 @@ pub struct Checked {
     pub font: Option<Arc<Font>>,
     /// Waits between attempts.
     pub backoff: Backoff,
+    /// How it is watched.
+    pub observe: Observe,
     /// The file of the rehearsal clock.
     rehearsal_clock: Option<PathBuf>,
 }
@@ -108,6 +111,12 @@ impl Checked {
         for (name, peer) in &peers {
             check_peer(name, peer, &mut problems);
         }
+        let watching = file.observe.problems().into_iter();
+        problems.extend(watching.map(|(code, reason)| Problem {
+            code,
+            place: "observe".to_owned(),
+            reason,
+        }));
         if file.hub.rehearsal_clock.is_some() {
             problems.extend(
                 rehearsal::reaches_out(&sources, &peers)
@@ -149,6 +158,7 @@ impl Checked {
             peers,
             font,
             backoff,
+            observe: file.observe,
             rehearsal_clock: file.hub.rehearsal_clock.map(|path| base.join(path)),
         })
     }

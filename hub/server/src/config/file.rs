@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::setup::SinkMode;
+use crate::observe::config::Observe;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -29,6 +30,9 @@ pub struct File {
     /// What is attached to posts.
     #[serde(default)]
     pub documents: Documents,
+    /// How the hub is watched: metrics, health, alarms.
+    #[serde(default)]
+    pub observe: Observe,
     /// Facilities that speak or read, by their ten-digit number.
     #[serde(default)]
     pub facility: BTreeMap<String, Facility>,

@@ -13,11 +13,12 @@ mod tests;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use renkei_core::source::Processed;
 use renkei_core::{
-    AcceptError, Clock, FacilityId, Inbox, LocalId, MessageId, NewMessage, Note, Receipt,
+    AcceptError, Clock, Code, FacilityId, Inbox, LocalId, MessageId, NewMessage, Note, Receipt,
     SourceName, chain, limits,
 };
 use sha2::{Digest, Sha256};
@@ -25,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+use crate::observe::meter::{self, Verb};
 use crate::store::blob::{BlobError, Blobs};
 use crate::store::{Prepared, Store, StoreError, StoredBody, pack};
 use gate::Gate;
@@ -217,7 +219,16 @@ async fn write_groups(
             .into_iter()
             .map(|queued| (queued.prepared, queued.answer))
             .unzip();
+        let sources: Vec<SourceName> = prepared
+            .iter()
+            .map(|prepared| prepared.message.source.clone())
+            .collect();
+        let began = Instant::now();
         let result = store.accept(prepared).await;
+        if result.is_ok() {
+            meter::committed(Verb::Accept, sources.len(), began.elapsed());
+        }
+        meter::offered(&sources, result.as_deref().unwrap_or_default());
         if let Err(StoreError::Broken(source)) = &result {
             error!(error = %chain(source.as_ref()), "the ledger failed at a write");
             fatal.cancel();
@@ -252,12 +263,14 @@ impl Inbox for Writer {
                 .admits(&message.source, &message.facility, subject)
         {
             self.gate.turned_away();
+            meter::not_queued(&message.source, None);
             return Ok(Receipt::NotEnrolled);
         }
         if self.fatal.is_cancelled() {
             return Err(AcceptError::Broken("the ledger failed before".into()));
         }
         if !self.space.is_enough(self.clock.now()) {
+            meter::not_queued(&message.source, Some(Code::INB_FULL));
             return Err(AcceptError::Full);
         }
         let prepared = self.prepare(message).await?;

@@ -1,6 +1,6 @@
 //! Accepting stops before the disk is full, so that what was accepted can still be processed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
@@ -45,15 +45,35 @@ impl Space {
         {
             return enough;
         }
-        let enough = rustix::fs::statvfs(&self.folder).map_or(true, |disk| {
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-            let share =
-                disk.f_blocks.saturating_mul(disk.f_frsize) / 100 * limits::FREE_SPACE_SHARE;
-            has_room(free, share)
-        });
+        let enough = free(&self.folder).is_none_or(|free| free.is_enough());
         *last = Some((now, enough));
         enough
     }
+}
+
+/// What a file system says about its space.
+#[derive(Debug, Clone, Copy)]
+pub struct Free {
+    /// Free for us, in bytes.
+    pub bytes: u64,
+    /// Its size, in bytes.
+    pub of: u64,
+}
+
+impl Free {
+    /// Whether there is room to accept.
+    pub fn is_enough(&self) -> bool {
+        has_room(self.bytes, self.of / 100 * limits::FREE_SPACE_SHARE)
+    }
+}
+
+/// The space of the file system that `folder` lies on; `None` when it cannot be asked.
+pub fn free(folder: &Path) -> Option<Free> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(Free {
+        bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
+        of: disk.f_blocks.saturating_mul(disk.f_frsize),
+    })
 }
 
 fn has_room(free: u64, share: u64) -> bool {

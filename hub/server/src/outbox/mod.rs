@@ -9,7 +9,7 @@ pub mod look;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{self, StreamExt as _};
@@ -23,6 +23,7 @@ use tracing::{debug, info, warn};
 use crate::config::Setup;
 use crate::engine::Did;
 use crate::killpoint::{Point, reached};
+use crate::observe::meter::{self, Verb};
 use crate::route::{Answer, Question, is_late, permit};
 use crate::store::blob::Blobs;
 use crate::store::{Store, StoreError};
@@ -125,7 +126,9 @@ impl Courier {
             return Ok(Did::Nothing);
         }
         let ids: Vec<DeliveryId> = due.iter().map(|due| due.id.clone()).collect();
+        let began = Instant::now();
         let result = self.deliver(due, now).await;
+        meter::batch(Verb::Finish, began.elapsed());
         let mut in_flight = self.in_flight.0.lock().await;
         for id in &ids {
             in_flight.remove(id);
@@ -142,7 +145,10 @@ impl Courier {
             .iter()
             .all(|finish| finish.state == DeliveryState::Pending);
         let reroutes = changes.iter().any(|change| !change.reroute.is_empty());
+        let (counted, began) = (meter::Finished::of(&finished), Instant::now());
         self.store.finish(finished, changes).await?;
+        meter::committed(Verb::Finish, counted.count, began.elapsed());
+        counted.show(&self.name);
         if reroutes {
             self.engine.notify_one();
         }
@@ -337,7 +343,9 @@ impl Courier {
             }
         }
         reached(Point::SendBefore);
+        let began = Instant::now();
         let outcomes = self.sink.send(&deliveries).await;
+        meter::sent(&self.name, began.elapsed());
         reached(Point::SendAfter);
         let now = self.clock.now();
         let mut outcomes = outcomes.into_iter();
