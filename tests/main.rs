@@ -13,6 +13,7 @@ mod demo;
 mod harness;
 mod hub;
 mod intake;
+mod observe;
 mod office;
 mod oracle;
 mod peers;

@@ -71,8 +71,11 @@ pub(super) fn introduce(sources: &[SourceName], sinks: &[SinkName], started: Tim
         TURNED_AWAY,
         "Messages of patients who are not enrolled: nothing was kept"
     );
-    describe_counter!(REFUSED, "Messages that were not taken, by code");
-    describe_counter!(ENDED, "Messages processed, parked or failed, by code");
+    describe_counter!(REFUSED, "Messages whose sender was told no, by code");
+    describe_counter!(
+        ENDED,
+        "Messages the engine ended: processed, parked or failed, by code"
+    );
     describe_histogram!(GROUP, "Rows of the walk that one transaction committed");
     describe_histogram!(
         COMMIT,
