@@ -9,6 +9,7 @@ pub mod operator;
 pub mod sql;
 #[cfg(test)]
 mod suite;
+pub mod watch;
 
 use async_trait::async_trait;
 use jiff::Timestamp;

@@ -6,8 +6,10 @@ mod outbox;
 mod people;
 mod queues;
 mod walk;
+mod watch;
 
 use super::operator::Operator;
+use super::watch::Watch;
 use super::{Store, StoreError};
 
 pub(super) use fixture::{by, message};
@@ -15,11 +17,12 @@ pub(super) use outbox::*;
 pub(super) use people::*;
 pub(super) use queues::*;
 pub(super) use walk::*;
+pub(super) use watch::*;
 
 /// Where the ledgers of one test live: what one writes the next one finds.
 pub(super) trait House {
     /// The implementation.
-    type Ledger: Store + Operator;
+    type Ledger: Store + Operator + Watch;
     /// Opens it as the hub does.
     async fn hub(&self) -> Result<Self::Ledger, StoreError>;
     /// Opens it beside a running hub.

@@ -17,6 +17,7 @@ mod speak;
 #[cfg(test)]
 mod tests;
 pub(crate) mod waiting;
+mod watch;
 mod writer;
 
 use std::path::PathBuf;
