@@ -1,7 +1,7 @@
 //! Both ends of the walk: one folder per outside system.
 //!
 //! Sources ([`mllp`], [`ssmix2`], [`folder`]) bring messages to the hub's inbox; peers ([`mcs`],
-//! [`vital_link`], [`ward`]) have both halves. Every source keeps [`contract`]. Nothing here maps,
+//! [`vital_link`], [`ward`]) have both halves; [`jetstream`] is a source and a sink of its own each. Every source keeps [`contract`]. Nothing here maps,
 //! stores or decides: bytes go in as they came, posts go out as they were framed.
 
 // Sources and what they share.
@@ -9,6 +9,7 @@ pub mod contract;
 pub mod exposure;
 pub mod files;
 pub mod folder;
+pub mod jetstream;
 pub mod local_id;
 pub mod mllp;
 pub mod split;

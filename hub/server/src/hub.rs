@@ -10,7 +10,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use renkei_adapters::{folder, mcs, mllp, ssmix2, vital_link, ward};
+use renkei_adapters::{folder, jetstream, mcs, mllp, ssmix2, vital_link, ward};
 use renkei_core::{BoxError, Clock, Shutdown, Sink, SinkName, Source, SourceName, chain, limits};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -30,6 +30,7 @@ use crate::outbox::{Courier, InFlight};
 use crate::store::blob::{Blobs, Folder};
 use crate::store::sql::{Access, Database};
 use crate::store::{Store, StoreError};
+use crate::wake::Wake;
 
 /// How long a lost signal or another process's write may go unnoticed.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -47,8 +48,8 @@ pub struct Hub {
     configured: Arc<Setup>,
     paused: Arc<RwLock<Vec<SinkName>>>,
     clock: Arc<dyn Clock>,
-    stored: Arc<Notify>,
-    outbox: Arc<Notify>,
+    wake: Wake,
+    carrier: Option<jetstream::Wake>,
     fatal: CancellationToken,
     pulse: Arc<Pulse>,
     watching: Option<Listener>,
@@ -93,18 +94,14 @@ impl Hub {
         let store = Arc::new(Database::open(&checked.data_dir, Access::Hub).await?);
         let blobs: Arc<dyn Blobs> = Arc::new(Folder::new(&checked.data_dir));
         let gate = Arc::new(Gate::new(checked.admits()));
-        let (stored, outbox, fatal) = (
-            Arc::new(Notify::new()),
-            Arc::new(Notify::new()),
-            CancellationToken::new(),
-        );
+        let (wake, fatal) = (Wake::default(), CancellationToken::new());
         let inbox = Writer::start(Parts {
             store: store.clone(),
             blobs: blobs.clone(),
             clock: clock.clone(),
             gate: gate.clone(),
             space: Space::new(checked.data_dir.clone()),
-            stored: stored.clone(),
+            stored: wake.accepted.clone(),
             fatal: fatal.clone(),
         });
         let (sinks, back) = peers(&checked, &clock)?;
@@ -137,7 +134,7 @@ impl Hub {
                 setup: setup.clone(),
                 clock: clock.clone(),
                 in_flight: in_flight.clone(),
-                engine: stored.clone(),
+                engine: wake.stored.clone(),
                 backoff: checked.backoff,
                 breaker: Breaker::new(checked.backoff.first, checked.backoff.most),
             })
@@ -153,7 +150,7 @@ impl Hub {
             clock: clock.clone(),
             finished: Arc::new(move |ended| told.finished(ended)),
             in_flight,
-            outbox: outbox.clone(),
+            outbox: wake.outbox.clone(),
             singly_up_to: AtomicI64::new(0),
         });
         let paused = Arc::new(RwLock::new(Vec::new()));
@@ -169,8 +166,8 @@ impl Hub {
             configured,
             paused,
             clock,
-            stored,
-            outbox,
+            wake,
+            carrier: checked.wake,
             fatal,
             pulse,
             watching,
@@ -213,14 +210,15 @@ impl Hub {
         let mut rooms: JoinSet<Result<(), HubError>> = JoinSet::new();
         rooms.spawn(run_engine(
             self.engine.clone(),
-            self.stored.clone(),
+            self.wake.clone(),
             self.pulse.clone(),
             rooms_stop.clone(),
         ));
+        self.carry_signals(&mut rooms, &rooms_stop);
         for courier in std::mem::take(&mut self.couriers) {
             rooms.spawn(run_courier(
                 courier,
-                self.outbox.clone(),
+                self.wake.outbox.clone(),
                 self.paused.clone(),
                 self.pulse.clone(),
                 rooms_stop.clone(),
@@ -256,6 +254,23 @@ impl Hub {
         ended
     }
 
+    /// Starts what carries signals between the rooms and, when configured, to other hubs.
+    fn carry_signals(&self, rooms: &mut JoinSet<Result<(), HubError>>, stop: &CancellationToken) {
+        let passing = self.wake.clone().pass_on(stop.clone());
+        rooms.spawn(async move {
+            passing.await;
+            Ok(())
+        });
+        if let Some(config) = self.carrier.clone() {
+            let (said, heard) = (self.wake.said.clone(), self.wake.heard.clone());
+            let stop = shutdown(stop);
+            rooms.spawn(async move {
+                jetstream::carry(&config, said, heard, stop).await;
+                Ok(())
+            });
+        }
+    }
+
     /// Waits for the end; meanwhile notices what other processes wrote.
     async fn watch(
         &self,
@@ -285,8 +300,7 @@ impl Hub {
             if now != version {
                 version = now;
                 self.refresh().await?;
-                self.stored.notify_one();
-                self.outbox.notify_waiters();
+                self.wake.look();
             }
             let turned_away = self.gate.take_turned_away();
             if turned_away > 0 {
@@ -330,7 +344,7 @@ fn shutdown(token: &CancellationToken) -> Shutdown {
 
 async fn run_engine(
     engine: Arc<Engine>,
-    stored: Arc<Notify>,
+    wake: Wake,
     pulse: Arc<Pulse>,
     stop: CancellationToken,
 ) -> Result<(), HubError> {
@@ -345,6 +359,7 @@ async fn run_engine(
             Err(error) => return Err(error.into()),
         };
         if did == Did::Work {
+            wake.said.notify_one();
             if stop.is_cancelled() {
                 return Ok(());
             }
@@ -353,7 +368,7 @@ async fn run_engine(
         let next = engine.next_due().await?;
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = stored.notified() => {}
+            () = wake.stored.notified() => {}
             () = tokio::time::sleep(until(next, engine.clock.now())) => {}
         }
     }
@@ -427,6 +442,7 @@ fn peers(checked: &Checked, clock: &Arc<dyn Clock>) -> Result<(Sinks, Sources), 
                 vital_link::build(name, config.clone(), clock.clone())
             }
             PeerAdapter::Ward(config) => ward::build(name, config.clone(), clock.clone()),
+            PeerAdapter::Jetstream(config) => jetstream::build(name, config.clone()),
         };
         let (sink, source) = built.map_err(|problem| HubError::Peer {
             name: name.clone(),
@@ -464,6 +480,9 @@ async fn sources(
             }
             SourceAdapter::Folder(config) => {
                 Arc::new(folder::Folder::new(name.clone(), config.clone()).map_err(failed)?)
+            }
+            SourceAdapter::Jetstream(config) => {
+                Arc::new(jetstream::Source::new(name.clone(), config.clone()).map_err(failed)?)
             }
         };
         sources.push((name.clone(), built));

@@ -20,4 +20,5 @@ pub mod record;
 mod rehearsal;
 pub mod route;
 pub mod store;
+pub mod wake;
 pub mod world;

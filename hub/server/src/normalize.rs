@@ -30,6 +30,7 @@ impl ByFacility {
             SourceAdapter::Ssmix2(config) => ("ssmix2", &config.local_id),
             SourceAdapter::Mllp(config) => ("hl7v2", &config.local_id),
             SourceAdapter::Folder(config) => ("hl7v2", &config.local_id),
+            SourceAdapter::Jetstream(config) => ("hl7v2", &config.local_id),
         };
         let local_id = spelling.pad_to.map(|width| LocalIdForm {
             width: usize::from(width),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use renkei_adapters::ward;
+use renkei_adapters::{jetstream, ward};
 use renkei_core::notice::Speaker;
 use renkei_core::{Clock, Code, FacilityId, Mapper, SinkName, SourceName, SystemClock};
 use renkei_mappings::post::font::Font;
@@ -57,6 +57,8 @@ pub struct Checked {
     pub backoff: Backoff,
     /// How it is watched.
     pub observe: Observe,
+    /// The wake signal between hubs.
+    pub wake: Option<jetstream::Wake>,
     /// The file of the rehearsal clock.
     rehearsal_clock: Option<PathBuf>,
 }
@@ -117,9 +119,15 @@ impl Checked {
             place: "observe".to_owned(),
             reason,
         }));
+        let wake = file.ledger.wake.as_ref().map(jetstream::Wake::check);
+        problems.extend(wake.into_iter().flatten().map(|wrong| Problem {
+            code: wrong.code,
+            place: format!("ledger.wake.{}", wrong.field),
+            reason: wrong.reason,
+        }));
         if file.hub.rehearsal_clock.is_some() {
             problems.extend(
-                rehearsal::reaches_out(&sources, &peers)
+                rehearsal::reaches_out(&sources, &peers, file.ledger.wake.as_ref())
                     .into_iter()
                     .map(|place| {
                         problem(
@@ -159,6 +167,7 @@ impl Checked {
             font,
             backoff,
             observe: file.observe,
+            wake: file.ledger.wake,
             rehearsal_clock: file.hub.rehearsal_clock.map(|path| base.join(path)),
         })
     }
@@ -331,6 +340,10 @@ fn check_source(
                 .collect(),
         ),
         SourceAdapter::Folder(config) => (config.validate(), vec![config.facility.clone()]),
+        SourceAdapter::Jetstream(config) => (
+            config.check().iter().map(ToString::to_string).collect(),
+            config.facilities().cloned().collect(),
+        ),
     };
     problems.extend(wrong.into_iter().map(|reason| {
         let code = if reason.contains(Code::CFG_EXPOSED.as_str()) {
@@ -357,6 +370,7 @@ fn check_peer(name: &SinkName, peer: &Peer, problems: &mut Vec<Problem>) {
         PeerAdapter::Mcs(config) => config.check(),
         PeerAdapter::VitalLink(config) => config.check(),
         PeerAdapter::Ward(config) => config.check(),
+        PeerAdapter::Jetstream(config) => config.check(),
     };
     problems.extend(wrong.into_iter().map(|wrong| Problem {
         code: wrong.code,
@@ -378,7 +392,10 @@ fn sink_setup(peer: &Peer) -> SinkSetup {
         mode: peer.mode,
         agreement_ref: peer.agreement_ref.clone(),
         reply_reaches: peer.reply_reaches
-            && !matches!(&peer.adapter, PeerAdapter::Ward(ward::Config::FileDrop(_))),
+            && !matches!(
+                &peer.adapter,
+                PeerAdapter::Ward(ward::Config::FileDrop(_)) | PeerAdapter::Jetstream(_)
+            ),
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use renkei_adapters::{folder, mcs, mllp, ssmix2, vital_link, ward};
+use renkei_adapters::{folder, jetstream, mcs, mllp, ssmix2, vital_link, ward};
 use renkei_core::{FacilityId, NoticeKind};
 use renkei_mappings::ProblemList;
 use schemars::JsonSchema;
@@ -21,6 +21,9 @@ use crate::observe::config::Observe;
 pub struct File {
     /// This hub.
     pub hub: Hub,
+    /// The ledger.
+    #[serde(default)]
+    pub ledger: Ledger,
     /// When notices settle.
     #[serde(default)]
     pub notices: Notices,
@@ -61,6 +64,15 @@ pub struct Hub {
     /// peer stays on this machine. Default: the machine's time. Example: `"clock"`.
     #[serde(default)]
     pub rehearsal_clock: Option<PathBuf>,
+}
+
+/// The ledger.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ledger {
+    /// A NATS server over which hubs on one database wake each other. Without it, or while it is away,
+    /// a hub looks at the database every half second. Default: none.
+    pub wake: Option<jetstream::Wake>,
 }
 
 /// Which world the hub serves.
@@ -214,6 +226,8 @@ pub enum SourceAdapter {
     Ssmix2(ssmix2::Config),
     /// A folder of HL7 files or documents.
     Folder(folder::Config),
+    /// A NATS JetStream stream of HL7 v2 messages.
+    Jetstream(jetstream::SourceConfig),
 }
 
 /// One peer.
@@ -252,6 +266,8 @@ pub enum PeerAdapter {
     VitalLink(vital_link::Config),
     /// A ward's own system: file drop (W1) or REST (W2).
     Ward(ward::Config),
+    /// A NATS JetStream stream that posts are published to, by our contract renkei-post/1.
+    Jetstream(jetstream::SinkConfig),
 }
 
 impl File {

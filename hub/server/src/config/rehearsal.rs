@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use renkei_adapters::jetstream;
 use renkei_core::{Clock, SinkName, SourceName, SystemClock};
 
 use super::file::{Peer, PeerAdapter, Source, SourceAdapter};
@@ -68,6 +69,7 @@ impl Clock for FileClock {
 pub(super) fn reaches_out(
     sources: &[(SourceName, Source)],
     peers: &[(SinkName, Peer)],
+    wake: Option<&jetstream::Wake>,
 ) -> Vec<String> {
     let listening = sources
         .iter()
@@ -75,17 +77,27 @@ pub(super) fn reaches_out(
             SourceAdapter::Mllp(config) if !config.listen.ip().is_loopback() => {
                 Some(format!("source.{name}"))
             }
-            SourceAdapter::Mllp(_) | SourceAdapter::Ssmix2(_) | SourceAdapter::Folder(_) => None,
+            SourceAdapter::Jetstream(config) if !config.connection.stays_on_this_machine() => {
+                Some(format!("source.{name}"))
+            }
+            SourceAdapter::Mllp(_)
+            | SourceAdapter::Ssmix2(_)
+            | SourceAdapter::Folder(_)
+            | SourceAdapter::Jetstream(_) => None,
         });
     let spoken_to = peers.iter().filter_map(|(name, peer)| {
         let stays = match &peer.adapter {
             PeerAdapter::Mcs(config) => config.stays_on_this_machine(),
             PeerAdapter::VitalLink(config) => config.connection.stays_on_this_machine(),
             PeerAdapter::Ward(config) => config.stays_on_this_machine(),
+            PeerAdapter::Jetstream(config) => config.connection.stays_on_this_machine(),
         };
         (!stays).then(|| format!("peer.{name}"))
     });
-    listening.chain(spoken_to).collect()
+    let woken = wake
+        .filter(|wake| !wake.stays_on_this_machine())
+        .map(|_| "ledger.wake".to_owned());
+    listening.chain(spoken_to).chain(woken).collect()
 }
 
 #[cfg(test)]

@@ -103,7 +103,11 @@ impl Messages {
 /// A storage's path holds the patient number: a list says only that it is a file.
 pub(super) fn hide_path(opened: &Opened, message: &mut MessageLine) {
     let framed = opened.checked.sources.iter().any(|(name, source)| {
-        *name == message.source && matches!(source.adapter, SourceAdapter::Mllp(_))
+        *name == message.source
+            && matches!(
+                source.adapter,
+                SourceAdapter::Mllp(_) | SourceAdapter::Jetstream(_)
+            )
     });
     let peer = opened
         .checked
