@@ -3,13 +3,12 @@
 //! each team must hear things in the order in which they were said.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use renkei_sim::hospital::Person;
 use serde_json::{Value, json};
 
-use crate::harness::{until, until_within};
+use crate::harness::{say, until, until_within};
 use crate::hub::{Config, Folders, Hub};
 use crate::office::Office;
 use crate::oracle::{Expected, Judgement};
@@ -323,11 +322,6 @@ impl Trial {
             .min()
             .unwrap()
     }
-}
-
-/// Past the capture of the test runner: these figures are wanted of every run.
-fn say(line: &str) {
-    let _told = writeln!(std::io::stderr(), "{line}");
 }
 
 /// What the ledger and the peers hold, against what was acknowledged.

@@ -1,5 +1,6 @@
 //! A hub with its district, and how tests wait.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,11 @@ pub(crate) async fn until_within(
         assert!(began.elapsed() < limit, "not in {limit:?}: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// Says a line past the capture of the test runner: these figures are wanted of every run.
+pub(crate) fn say(line: &str) {
+    let _told = writeln!(std::io::stderr(), "{line}");
 }
 
 /// A hub, the district around it, and the hospital that speaks to it.

@@ -19,6 +19,7 @@ mod oracle;
 mod peers;
 mod people;
 mod posts;
+mod power;
 mod sender;
 mod story;
 mod walk;

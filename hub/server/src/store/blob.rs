@@ -1,11 +1,12 @@
 //! Big bytes (documents, long messages) in a content-addressed folder beside the database. A file is
 //! written and synced, and its folder synced, before any row names it.
 
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -41,6 +42,8 @@ pub enum BlobError {
 #[derive(Debug, Clone)]
 pub struct Folder {
     root: Arc<Path>,
+    /// The folders whose names are known to be on the disk.
+    kept: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 static SERIAL: AtomicU64 = AtomicU64::new(0);
@@ -50,6 +53,7 @@ impl Folder {
     pub fn new(data_dir: &Path) -> Self {
         Self {
             root: Arc::from(data_dir.join("blobs")),
+            kept: Arc::default(),
         }
     }
 
@@ -66,11 +70,7 @@ impl Folder {
         let sha256 = HEXLOWER.encode(&Sha256::digest(bytes));
         let path = self.path(&sha256).ok_or(BlobError::Damaged)?;
         let folder = path.parent().ok_or(BlobError::Damaged)?;
-        if !folder.exists() {
-            std::fs::create_dir_all(folder)?;
-            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
-            sync(&self.root)?;
-        }
+        self.keep(folder)?;
         if std::fs::metadata(&path).is_ok_and(|found| found.len() == bytes.len() as u64) {
             std::fs::File::open(&path)?.sync_all()?;
         } else {
@@ -95,6 +95,23 @@ impl Folder {
         }
         sync(folder)?;
         Ok(sha256)
+    }
+
+    /// Makes the folder of a blob and syncs every name on the way to it. Whoever comes second waits: a
+    /// folder that is there may be one whose name the disk does not know yet.
+    fn keep(&self, folder: &Path) -> std::io::Result<()> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.contains(folder) {
+            return Ok(());
+        }
+        std::fs::create_dir_all(folder)?;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
+        sync(&self.root)?;
+        if let Some(data_dir) = self.root.parent() {
+            sync(data_dir)?;
+        }
+        kept.insert(folder.to_owned());
+        Ok(())
     }
 
     /// Reads bytes; blocks.
