@@ -69,11 +69,32 @@ has_japanese_font() {
     return 1
 }
 
+# Where PostgreSQL's server programs are: Debian keeps them beside the path.
+postgres_bin() {
+    local bin
+    for bin in /usr/lib/postgresql/*/bin; do
+        [ -x "$bin/initdb" ] && newest=$bin
+    done
+    [ -n "${newest:-}" ] && printf '%s\n' "$newest" && return
+    bin=$(command -v initdb) && dirname "$bin"
+}
+
+# A port nobody listens on.
+free_port() {
+    local port
+    for _ in $(seq 100); do
+        port=$((20000 + RANDOM % 20000))
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { printf '%s\n' "$port"; return; }
+    done
+    return 1
+}
+
 # Installs what the machine lacks, or prints the one line that does.
 need_packages() {
     local packages=()
     has_c_compiler || packages+=(build-essential)
     has_japanese_font || packages+=(fonts-ipaexfont)
+    [ "${1:-}" != tests ] || postgres_bin >/dev/null || packages+=(postgresql)
     [ ${#packages[@]} -eq 0 ] && return
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
@@ -82,7 +103,7 @@ need_packages() {
         if "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
             'apt-get -q -o DPkg::Lock::Timeout=300 update &&
              apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"' sh "${packages[@]}" >&2 &&
-            has_c_compiler && has_japanese_font; then
+            has_c_compiler && has_japanese_font && { [ "${1:-}" != tests ] || postgres_bin >/dev/null; }; then
             return
         fi
     fi

@@ -128,6 +128,7 @@ codes! {
     CFG_NO_FONT = "RNK-CFG-003", "no Japanese font for the PDF";
     CFG_LOCKED = "RNK-CFG-004", "another hub holds this database";
     CFG_SCHEMA_NEWER = "RNK-CFG-005", "the database was written by a newer renkei";
+    CFG_FORGETFUL = "RNK-CFG-007", "the database server does not promise to keep what it has committed";
     CFG_CSV_ROW = "RNK-CFG-006", "a row of an imported CSV file was refused";
 }
 

@@ -91,7 +91,7 @@ impl Hub {
     /// # Errors
     /// [`HubError`] names the part.
     pub async fn build(checked: Checked, clock: Arc<dyn Clock>) -> Result<Self, HubError> {
-        let store = Arc::new(Database::open(&checked.data_dir, Access::Hub).await?);
+        let store = Arc::new(Database::open(&checked.place, Access::Hub).await?);
         let blobs: Arc<dyn Blobs> = Arc::new(Folder::new(&checked.data_dir));
         let gate = Arc::new(Gate::new(checked.admits()));
         let (wake, fatal) = (Wake::default(), CancellationToken::new());

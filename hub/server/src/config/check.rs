@@ -8,18 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use renkei_adapters::secret::Secret;
 use renkei_adapters::{jetstream, ward};
 use renkei_core::notice::Speaker;
 use renkei_core::{Clock, Code, FacilityId, Mapper, SinkName, SourceName, SystemClock};
 use renkei_mappings::post::font::Font;
 
-use super::file::{Admit, Env, File, Peer, PeerAdapter, Source, SourceAdapter};
+use super::file::{Admit, Env, File, Ledger, Peer, PeerAdapter, Source, SourceAdapter};
 use super::rehearsal::{self, FileClock};
 use super::setup::{FacilitySetup, Settle, Setup, SinkMode, SinkSetup};
 use crate::normalize::ByFacility;
 use crate::observe::config::Observe;
 use crate::outbox::Backoff;
 use crate::route::relevance::Relevance;
+use crate::store::{Place, Server};
 
 /// Where Debian's font packages put a Japanese font.
 const FONTS: [&str; 4] = [
@@ -45,6 +47,8 @@ pub struct Problem {
 pub struct Checked {
     /// Folder of the ledger.
     pub data_dir: PathBuf,
+    /// Where the ledger is.
+    pub place: Place,
     /// What the pure stops read.
     pub setup: Setup,
     /// The sources.
@@ -137,6 +141,8 @@ impl Checked {
                     }),
             );
         }
+        let data_dir = base.join(&file.hub.data_dir);
+        let place = place(&data_dir, &file.ledger, &mut problems);
         let (Some(relevance), true) = (relevance, problems.is_empty()) else {
             return Err(problems);
         };
@@ -160,7 +166,8 @@ impl Checked {
             most: Duration::from_secs(file.hub.retry.most_secs.max(1)),
         };
         Ok(Self {
-            data_dir: base.join(file.hub.data_dir),
+            data_dir,
+            place,
             setup,
             sources,
             peers,
@@ -225,6 +232,25 @@ fn problem(place: impl Into<String>, reason: impl Into<String>) -> Problem {
         place: place.into(),
         reason: reason.into(),
     }
+}
+
+/// Where the ledger is. What is wrong with the address is told without it: it may hold a password.
+fn place(data_dir: &Path, ledger: &Ledger, problems: &mut Vec<Problem>) -> Place {
+    let mut place = Place::from(data_dir);
+    let Some(database) = &ledger.database else {
+        return place;
+    };
+    let password = ledger.password.as_ref().map(Secret::read).transpose();
+    let server = password
+        .map_err(|error| ("ledger.password", error.to_string()))
+        .and_then(|password| {
+            Server::new(database, password).map_err(|reason| ("ledger.database", reason.to_owned()))
+        });
+    match server {
+        Ok(server) => place.server = Some(server),
+        Err((place, reason)) => problems.push(problem(place, reason)),
+    }
+    place
 }
 
 fn relevance(file: &File, base: &Path, problems: &mut Vec<Problem>) -> Option<Relevance> {

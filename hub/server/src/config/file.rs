@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use renkei_adapters::secret::Secret;
 use renkei_adapters::{folder, jetstream, mcs, mllp, ssmix2, vital_link, ward};
 use renkei_core::{FacilityId, NoticeKind};
 use renkei_mappings::ProblemList;
@@ -21,7 +22,7 @@ use crate::observe::config::Observe;
 pub struct File {
     /// This hub.
     pub hub: Hub,
-    /// The ledger.
+    /// Where the ledger is kept, and how hubs that share it wake each other.
     #[serde(default)]
     pub ledger: Ledger,
     /// When notices settle.
@@ -66,10 +67,16 @@ pub struct Hub {
     pub rehearsal_clock: Option<PathBuf>,
 }
 
-/// The ledger.
+/// Where the ledger is kept. Several hubs may share one on PostgreSQL.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ledger {
+    /// A PostgreSQL server, without a password. Beyond this machine its certificate is checked unless the
+    /// address says otherwise (`?sslmode=…`). Default: a SQLite file in `hub.data_dir`.
+    /// Example: `"postgres://renkei@db.example/renkei"`.
+    pub database: Option<String>,
+    /// The password at the server. Default: none, or as the address says.
+    pub password: Option<Secret>,
     /// A NATS server over which hubs on one database wake each other. Without it, or while it is away,
     /// a hub looks at the database every half second. Default: none.
     pub wake: Option<jetstream::Wake>,

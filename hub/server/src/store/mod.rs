@@ -11,16 +11,91 @@ pub mod sql;
 mod suite;
 pub mod watch;
 
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use renkei_core::{
     BoxError, FacilityId, LocalId, Message, MessageId, NewMessage, Note, NoticeId, Receipt,
     SinkName, SourceName, source::Processed,
 };
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 pub use sql::waiting::pack;
 
 use crate::world::{ChannelChange, Due, Effects, Finish, Keys, World};
+
+/// Where the ledger is kept.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Folder of the file, the documents and the lock.
+    pub folder: PathBuf,
+    /// The server that keeps the ledger instead of the file.
+    pub server: Option<Server>,
+}
+
+impl From<&Path> for Place {
+    fn from(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            server: None,
+        }
+    }
+}
+
+impl From<&PathBuf> for Place {
+    fn from(folder: &PathBuf) -> Self {
+        Self::from(folder.as_path())
+    }
+}
+
+impl From<&Self> for Place {
+    fn from(place: &Self) -> Self {
+        place.clone()
+    }
+}
+
+/// A PostgreSQL server. Neither its address nor its password is ever printed.
+#[derive(Clone)]
+pub struct Server(pub(crate) PgConnectOptions);
+
+impl Server {
+    /// `postgres://user@host:port/database?sslmode=…`. Beyond this machine the server's certificate is
+    /// checked unless the address says otherwise.
+    ///
+    /// # Errors
+    /// What is wrong with the address, without the address.
+    pub fn new(url: &str, password: Option<String>) -> Result<Self, &'static str> {
+        if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
+            return Err("the address of a database starts with postgres://");
+        }
+        let mut options = PgConnectOptions::from_str(url).map_err(|_| "not an address")?;
+        let user = url
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split_once('@'));
+        if user.is_some_and(|(user, _)| user.contains(':')) {
+            return Err(
+                "a password does not belong in the address; name its place in `ledger.password`",
+            );
+        }
+        let here = ["localhost", "127.0.0.1", "::1", "[::1]"];
+        let host = options.get_host().to_owned();
+        if !host.starts_with('/') && !here.contains(&host.as_str()) && !url.contains("sslmode=") {
+            options = options.ssl_mode(PgSslMode::VerifyFull);
+        }
+        if let Some(password) = password {
+            options = options.password(&password);
+        }
+        Ok(Self(options))
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Server")
+    }
+}
 
 /// A message ready to be committed: hashed and compressed on its connection's task.
 #[derive(Debug, Clone)]

@@ -154,7 +154,7 @@ struct Opened {
 impl Opened {
     async fn of(config: &ConfigFile) -> anyhow::Result<Self> {
         let checked = Checked::read(&config.config).map_err(Refusal::Config)?;
-        let ledger = Database::open(&checked.data_dir, Access::Command).await?;
+        let ledger = Database::open(&checked.place, Access::Command).await?;
         Ok(Self {
             clock: checked.clock(),
             checked,

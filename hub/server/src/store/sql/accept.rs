@@ -6,18 +6,18 @@ use renkei_core::{MessageId, Meta, Receipt};
 use sha2::{Digest, Sha256};
 
 use super::rows::Shape;
-use super::speak::{Conn, query};
+use super::speak::{Conn, Dialect, query};
 use super::{json, micros};
 use crate::store::{Prepared, StoreError, StoredBody};
 
 const MESSAGES: Shape = Shape {
     head: "INSERT INTO message (position, source, facility, control, control_hash, body_hash, lane, meta, body, received_at, reused) VALUES ",
     columns: 11,
-    tail: "",
+    tail: " ON CONFLICT DO NOTHING",
 };
 /// In one statement, whatever the size of the group: each crosses to the driver's thread and back.
-const WAITING: &str = "INSERT INTO waiting (position, lane) SELECT position, lane FROM message AS m \
-     WHERE position >= ?1 AND NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.position = m.position)";
+const WAITING: &str = "INSERT INTO waiting (position, lane) SELECT m.position, m.lane FROM ints(?1) AS k CROSS JOIN message AS m ON m.position = k.value \
+     WHERE NOT EXISTS (SELECT 1 FROM outcome AS o WHERE o.position = m.position)";
 const REFUSED: Shape = Shape {
     head: "INSERT INTO outcome (position, state, code, mapper, findings, unread, at) VALUES ",
     columns: 7,
@@ -58,10 +58,7 @@ pub(super) async fn accept(
             .or_default()
             .push((body, row.get(3)));
     }
-    let next = query("SELECT coalesce(max(position), 0) + 1 FROM message")
-        .fetch_one(&mut *tx)
-        .await?;
-    let mut position: i64 = next.get(0);
+    let mut positions = positions(tx, group.len()).await?.into_iter();
     let mut receipts = Vec::with_capacity(group.len());
     let mut new = Vec::with_capacity(group.len());
     for (prepared, control_hash) in group.iter().zip(hashes) {
@@ -72,6 +69,9 @@ pub(super) async fn accept(
             receipts.push(Receipt::Duplicate(MessageId(*earlier)));
             continue;
         }
+        let position = positions
+            .next()
+            .ok_or_else(|| StoreError::Broken("fewer positions than messages".into()))?;
         new.push(Numbered {
             position,
             control_hash,
@@ -80,14 +80,34 @@ pub(super) async fn accept(
         });
         same_key.push((prepared.sha256, position));
         receipts.push(Receipt::Stored(MessageId(position)));
-        position += 1;
     }
     insert(tx, &new).await?;
     Ok(receipts)
 }
 
+/// Positions for a group. The file has one writer, so the next ones are free; on the server a sequence
+/// hands them out, and what another hub commits meanwhile may lie between them.
+async fn positions(tx: &mut Conn, count: usize) -> Result<Vec<i64>, StoreError> {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    match tx.dialect() {
+        Dialect::Sqlite => {
+            let next = query("SELECT coalesce(max(position), 0) + 1 FROM message")
+                .fetch_one(tx)
+                .await?
+                .get::<i64>(0);
+            Ok((next..next.saturating_add(count)).collect())
+        }
+        Dialect::Postgres => Ok(query(
+            "SELECT nextval(pg_get_serial_sequence('message', 'position')) FROM generate_series(1, ?1)",
+        )
+        .bind(count)
+        .column(tx)
+        .await?),
+    }
+}
+
 async fn insert(tx: &mut Conn, new: &[Numbered<'_>]) -> Result<(), StoreError> {
-    MESSAGES
+    let inserted = MESSAGES
         .execute(tx, new, |query, row| {
             let message = &row.prepared.message;
             let body = match &row.prepared.body {
@@ -108,6 +128,10 @@ async fn insert(tx: &mut Conn, new: &[Numbered<'_>]) -> Result<(), StoreError> {
                 .bind(row.reused))
         })
         .await?;
+    if inserted < new.len() as u64 {
+        // Another hub has just committed the same bytes: looked for again, they are a repeat.
+        return Err(StoreError::Conflict("the same message by two hubs".into()));
+    }
     let refused: Vec<&Numbered<'_>> = new
         .iter()
         .filter(|row| row.prepared.message.refused.is_some())
@@ -125,8 +149,9 @@ async fn insert(tx: &mut Conn, new: &[Numbered<'_>]) -> Result<(), StoreError> {
                 .bind(micros(row.prepared.received_at)))
         })
         .await?;
-    if let Some(first) = new.first() {
-        query(WAITING).bind(first.position).execute(tx).await?;
+    if !new.is_empty() {
+        let positions: Vec<i64> = new.iter().map(|row| row.position).collect();
+        query(WAITING).bind(json(&positions)?).execute(tx).await?;
     }
     Ok(())
 }

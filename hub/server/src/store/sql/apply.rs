@@ -152,7 +152,8 @@ async fn people(tx: &mut Conn, effects: &Effects, at: i64) -> Result<(), StoreEr
                 .bind(json(&review.candidates)?)
                 .bind(at))
         })
-        .await
+        .await?;
+    Ok(())
 }
 
 async fn clinical(tx: &mut Conn, effects: &Effects) -> Result<(), StoreError> {
@@ -208,7 +209,8 @@ async fn clinical(tx: &mut Conn, effects: &Effects) -> Result<(), StoreError> {
                 .bind(sighting.version)
                 .bind(sighting.late))
         })
-        .await
+        .await?;
+    Ok(())
 }
 
 async fn told(tx: &mut Conn, effects: &Effects, framed: Vec<Framed>) -> Result<(), StoreError> {

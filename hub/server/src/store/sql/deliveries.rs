@@ -32,7 +32,7 @@ pub(super) fn due_text() -> String {
          FROM ( \
            SELECT seq FROM (SELECT p.seq FROM delivery AS p INDEXED BY delivery_order WHERE p.sink = ?1 AND p.state = 'pending' AND p.due_at <= ?2 \
              AND NOT EXISTS (SELECT 1 FROM delivery AS head WHERE head.sink = ?1 AND head.person = p.person AND head.state = 'pending' AND head.seq < p.seq) \
-             ORDER BY p.seq LIMIT ?3) \
+             ORDER BY p.seq LIMIT ?3) AS heads \
            UNION ALL SELECT seq FROM delivery AS s WHERE s.sink = ?1 AND s.state = 'sent' AND s.due_at <= ?2 \
            ORDER BY seq LIMIT ?3 \
          ) AS line CROSS JOIN delivery AS d ON d.seq = line.seq \
@@ -45,7 +45,7 @@ pub(super) fn due_text() -> String {
 /// ?1 sink.
 pub(super) const NEXT: &str = "SELECT min(due_at) FROM (SELECT min(d.due_at) AS due_at FROM delivery AS d WHERE d.sink = ?1 AND d.state = 'pending' AND NOT EXISTS \
      (SELECT 1 FROM delivery AS head WHERE head.sink = ?1 AND head.person = d.person AND head.state = 'pending' AND head.seq < d.seq) \
-     UNION ALL SELECT min(s.due_at) FROM delivery AS s WHERE s.sink = ?1 AND s.state = 'sent')";
+     UNION ALL SELECT min(s.due_at) FROM delivery AS s WHERE s.sink = ?1 AND s.state = 'sent') AS next";
 
 /// The head of each person's line at a sink, when its time has come, and what was handed over but not
 /// confirmed in time. See [`crate::store::Store::due_deliveries`].

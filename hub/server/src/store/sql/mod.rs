@@ -11,6 +11,8 @@ mod load;
 mod notices;
 mod open;
 mod operate;
+#[cfg(test)]
+mod postgres_tests;
 mod receipts;
 mod rows;
 mod speak;
@@ -33,7 +35,8 @@ use renkei_core::{
 use super::{Framed, Prepared, SinkOverride, Store, StoreError, Waiting};
 use crate::killpoint::{Point, reached};
 use crate::world::{ChannelChange, Due, Effects, Finish, Keys, World};
-use speak::{Line, Pool, query};
+use speak::{Dialect, Line, Pool, query};
+use sqlx::postgres::PgDatabaseError;
 use writer::{Priority, Writer};
 
 pub use open::Access;
@@ -68,8 +71,44 @@ fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Broken(Box::new(error)))
 }
 
-/// What a database error means for the caller (SQLite result codes, primary byte).
+/// What a database error means for the caller.
 fn classify(error: sqlx::Error) -> StoreError {
+    let refused = error
+        .as_database_error()
+        .map(|error| error.try_downcast_ref::<PgDatabaseError>().is_some());
+    match (refused, &error) {
+        (Some(true), _) => said_by_postgres(error),
+        (Some(false), _) => said_by_sqlite(error),
+        (None, sqlx::Error::PoolTimedOut) => StoreError::Full(Box::new(error)),
+        (None, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_)) => {
+            StoreError::Away(Box::new(error))
+        }
+        (None, _) => StoreError::Broken(Box::new(error)),
+    }
+}
+
+/// PostgreSQL's SQLSTATE (its manual, appendix A).
+fn said_by_postgres(error: sqlx::Error) -> StoreError {
+    let state = error
+        .as_database_error()
+        .and_then(|error| error.code())
+        .unwrap_or_default()
+        .into_owned();
+    let source: BoxError = Box::new(error);
+    match (state.get(..2).unwrap_or(""), state.as_str()) {
+        // Out of space, of connections, of time; a lock that was not had.
+        ("53", _) | (_, "55P03" | "57014" | "25P03") => StoreError::Full(source),
+        // Another hub wrote the same rows.
+        (_, "40001" | "40P01" | "23505") => StoreError::Conflict(source),
+        // Shutting down, starting, connection lost.
+        ("57" | "08", _) => StoreError::Away(source),
+        ("22" | "23" | "42" | "21" | "0A", _) => StoreError::Refused(source),
+        _ => StoreError::Broken(source),
+    }
+}
+
+/// SQLite's result codes, primary byte.
+fn said_by_sqlite(error: sqlx::Error) -> StoreError {
     let code = error
         .as_database_error()
         .and_then(|error| error.code())
@@ -91,9 +130,9 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// ?1 now, ?2 limit. A request to route again is due at once.
-const DUE_NOTICES: &str = "SELECT id FROM (SELECT id, due_at FROM notice WHERE due_at IS NOT NULL AND due_at <= ?1 UNION SELECT notice, 0 FROM reroute) \
+const DUE_NOTICES: &str = "SELECT id FROM (SELECT id, due_at FROM notice WHERE due_at IS NOT NULL AND due_at <= ?1 UNION SELECT notice, 0 FROM reroute) AS due \
      GROUP BY id ORDER BY min(due_at), id LIMIT ?2";
-const NEXT_DUE: &str = "SELECT min(due_at) FROM (SELECT min(due_at) AS due_at FROM notice WHERE due_at IS NOT NULL UNION ALL SELECT 0 FROM reroute)";
+const NEXT_DUE: &str = "SELECT min(due_at) FROM (SELECT min(due_at) AS due_at FROM notice WHERE due_at IS NOT NULL UNION ALL SELECT 0 FROM reroute) AS due";
 
 #[async_trait]
 impl Store for Database {
@@ -118,7 +157,7 @@ impl Store for Database {
 
     async fn newest_of_oldest(&self, count: usize) -> Result<Option<MessageId>, StoreError> {
         let row = query(
-            "SELECT max(position) FROM (SELECT position FROM waiting ORDER BY position LIMIT ?1)",
+            "SELECT max(position) FROM (SELECT position FROM waiting ORDER BY position LIMIT ?1) AS oldest",
         )
         .bind(i64::try_from(count).unwrap_or(i64::MAX))
         .fetch_one(&self.reads)
@@ -328,10 +367,12 @@ impl Store for Database {
         self.writer
             .read(|connection| {
                 Box::pin(async move {
-                    Ok(query("PRAGMA data_version")
-                        .fetch_one(connection)
-                        .await?
-                        .get(0))
+                    let text = match connection.dialect() {
+                        Dialect::Sqlite => "PRAGMA data_version",
+                        // Whatever an operator does leaves a line.
+                        Dialect::Postgres => "SELECT coalesce(max(id), 0) FROM audit",
+                    };
+                    Ok(query(text).fetch_one(connection).await?.get(0))
                 })
             })
             .await

@@ -1,21 +1,23 @@
-//! Opening the file: pragmas, lock, migrations.
+//! Opening the ledger: the file with its pragmas and lock, or the server with its promises; migrations.
 
 use std::path::Path;
 use std::time::Duration;
 
 use renkei_core::Code;
 use sqlx::migrate::Migrator;
+use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
 
-use super::speak::{Conn, Pool, Pooled, Said, Session};
+use super::Database;
+use super::speak::{Conn, Dialect, Pool, Pooled, Said, Session, query};
 use super::writer::{Link, Writer};
-use super::{Database, classify};
-use crate::store::StoreError;
+use crate::store::{Place, Server, StoreError};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
+static SQLITE: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("src/store/migrations/postgres");
 /// Pages of log before a checkpoint, 16 KB each: about 64 MB, read again within the start target.
 const CHECKPOINT_PAGES: &str = "4000";
 /// Readers at a time.
@@ -30,15 +32,38 @@ pub enum Access {
     Command,
 }
 
+/// What a session of the server must promise and may take.
+const SESSION: [(&str, &str); 6] = [
+    // An ACK is a promise: the server answers a commit when it is on its disk.
+    ("synchronous_commit", "on"),
+    // A hub that stands still in a transaction lets go of its rows.
+    ("idle_in_transaction_session_timeout", "15s"),
+    ("lock_timeout", "10s"),
+    ("statement_timeout", "60s"),
+    // Short statements over indexes: compiling them costs more than running them.
+    ("jit", "off"),
+    ("client_min_messages", "warning"),
+];
+/// How long a server may take to answer a call.
+const DIAL: Duration = Duration::from_secs(5);
+
 impl Database {
-    /// Opens (and creates or migrates) the ledger in `folder`.
+    /// Opens (and creates or migrates) the ledger.
     ///
     /// # Errors
-    /// [`StoreError::Unusable`] when another hub holds it or a newer renkei has written it; otherwise as
-    /// the file system says.
-    pub async fn open(folder: &Path, access: Access) -> Result<Self, StoreError> {
+    /// [`StoreError::Unusable`] when another hub holds the file, a newer renkei has written it, or the
+    /// server does not promise to keep what it has committed; otherwise as the database says.
+    pub async fn open(place: impl Into<Place>, access: Access) -> Result<Self, StoreError> {
+        let place = place.into();
         let broken = |error: std::io::Error| StoreError::Broken(Box::new(error));
-        std::fs::create_dir_all(folder).map_err(broken)?;
+        std::fs::create_dir_all(&place.folder).map_err(broken)?;
+        match &place.server {
+            None => Self::file(&place.folder, access).await,
+            Some(server) => Self::server(&place.folder, server).await,
+        }
+    }
+
+    async fn file(folder: &Path, access: Access) -> Result<Self, StoreError> {
         let lock = match access {
             Access::Hub => Some(lock(folder)?),
             Access::Command => None,
@@ -55,20 +80,16 @@ impl Database {
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .statement_cache_capacity(256)
             .disable_statement_logging();
-        let mut connection = SqliteConnection::connect_with(&options).await?;
-        refuse_newer(&mut connection).await?;
-        MIGRATIONS
-            .run(&mut connection)
-            .await
-            .map_err(|error| StoreError::Broken(Box::new(error)))?;
+        let said = Said::default();
+        let mut conn = Conn {
+            session: Session::Sqlite(SqliteConnection::connect_with(&options).await?),
+            said: said.clone(),
+        };
+        refuse_newer(&mut conn, &SQLITE).await?;
+        migrate(&mut conn).await?;
         let reads = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_lazy_with(options.read_only(false).optimize_on_close(false, None));
-        let said = Said::default();
-        let conn = Conn {
-            session: Session::Sqlite(connection),
-            said: said.clone(),
-        };
         Ok(Self {
             writer: Writer::start(vec![Link::over(conn, None)]),
             reads: Pool {
@@ -77,6 +98,73 @@ impl Database {
             },
             folder: folder.to_owned(),
             _lock: lock,
+        })
+    }
+
+    async fn server(folder: &Path, server: &Server) -> Result<Self, StoreError> {
+        let options = server
+            .0
+            .clone()
+            .application_name("renkei")
+            .statement_cache_capacity(256)
+            .disable_statement_logging()
+            .options(SESSION);
+        let said = Said::default();
+        let dial = || async {
+            let session = tokio::time::timeout(DIAL, PgConnection::connect_with(&options)).await;
+            let session = session.map_err(|late| StoreError::Away(Box::new(late)))??;
+            Ok::<_, StoreError>(Conn {
+                session: Session::Postgres(session),
+                said: said.clone(),
+            })
+        };
+        let mut conn = dial().await?;
+        refuse_forgetful(&mut conn).await?;
+        refuse_newer(&mut conn, &POSTGRES).await?;
+        migrate(&mut conn).await?;
+        let again = || Some(options.clone());
+        let links = vec![
+            Link::over(conn, again()),
+            Link::over(dial().await?, again()),
+            Link::over(dial().await?, again()),
+        ];
+        let reads = PgPoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(DIAL)
+            .connect_lazy_with(options.clone());
+        Ok(Self {
+            writer: Writer::start(links),
+            reads: Pool {
+                pooled: Pooled::Postgres(reads),
+                said,
+            },
+            folder: folder.to_owned(),
+            _lock: None,
+        })
+    }
+}
+
+async fn migrate(conn: &mut Conn) -> Result<(), StoreError> {
+    match &mut conn.session {
+        Session::Sqlite(session) => SQLITE.run(session).await,
+        Session::Postgres(session) => POSTGRES.run(session).await,
+    }
+    .map_err(|error| StoreError::Broken(Box::new(error)))
+}
+
+/// A server that answers before it has written would break the promise of every ACK.
+async fn refuse_forgetful(conn: &mut Conn) -> Result<(), StoreError> {
+    let row = query(
+        "SELECT current_setting('fsync') = 'on' AND current_setting('full_page_writes') = 'on' \
+         AND current_setting('synchronous_commit') IN ('on', 'remote_apply')",
+    )
+    .fetch_one(conn)
+    .await?;
+    if row.get(0) {
+        Ok(())
+    } else {
+        Err(StoreError::Unusable {
+            code: Code::CFG_FORGETFUL,
         })
     }
 }
@@ -97,24 +185,24 @@ fn lock(folder: &Path) -> Result<std::fs::File, StoreError> {
     }
 }
 
-/// A migration this binary does not know was applied: leave the file alone.
-async fn refuse_newer(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    let known = MIGRATIONS
+/// A migration this binary does not know was applied: leave the database alone.
+async fn refuse_newer(conn: &mut Conn, migrations: &Migrator) -> Result<(), StoreError> {
+    let known = migrations
         .iter()
         .map(|migration| migration.version)
         .max()
         .unwrap_or(0);
-    let table = sqlx::query("SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
-        .fetch_one(&mut *connection)
-        .await?;
-    if table.get::<i64, _>(0) == 0 {
+    let table = match conn.dialect() {
+        Dialect::Sqlite => "SELECT count(*) > 0 FROM sqlite_master WHERE name = '_sqlx_migrations'",
+        Dialect::Postgres => "SELECT to_regclass('_sqlx_migrations') IS NOT NULL",
+    };
+    if !query(table).fetch_one(&mut *conn).await?.get::<bool>(0) {
         return Ok(());
     }
-    let row = sqlx::query("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
-        .fetch_one(connection)
-        .await
-        .map_err(classify)?;
-    if row.get::<i64, _>(0) > known {
+    let row = query("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
+        .fetch_one(conn)
+        .await?;
+    if row.get::<i64>(0) > known {
         Err(StoreError::Unusable {
             code: Code::CFG_SCHEMA_NEWER,
         })

@@ -23,7 +23,7 @@ const SEEN: Shape = Shape {
 
 /// Of the peer's post, its first delivery.
 pub(super) const RECEIPT_OF: &str = "SELECT id FROM (SELECT id, seq, sink FROM delivery WHERE id = ?2 \
-     UNION ALL SELECT id, seq, sink FROM delivery WHERE sink = ?1 AND peer_ref = ?3 AND peer_ref IS NOT NULL AND ?2 IS NULL) \
+     UNION ALL SELECT id, seq, sink FROM delivery WHERE sink = ?1 AND peer_ref = ?3 AND peer_ref IS NOT NULL AND ?2 IS NULL) AS found \
      WHERE sink = ?1 ORDER BY seq LIMIT 1";
 /// Receipts that came before their post was known.
 pub(super) const EARLY_OF: &str =
@@ -60,7 +60,8 @@ pub(super) async fn apply(tx: &mut Conn, receipts: &[&PeerReceipt]) -> Result<()
             .bind(professions.clone())
             .bind(*at))
     })
-    .await
+    .await?;
+    Ok(())
 }
 
 /// Meets receipts that came before the courier had written down what the peer calls these posts.

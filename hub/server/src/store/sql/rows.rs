@@ -59,14 +59,16 @@ impl Shape {
         Arc::from(text)
     }
 
-    /// Executes the statement over all items; `bind` adds the parameters of one row.
+    /// Executes the statement over all items and counts the rows it touched; `bind` adds the parameters
+    /// of one row.
     pub(super) async fn execute<T>(
         &self,
         tx: &mut Conn,
         items: &[T],
         bind: impl Fn(Filling, &T) -> Result<Filling, StoreError>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         let mut rest = items;
+        let mut touched = 0;
         for size in SIZES {
             while rest.len() >= size {
                 let (chunk, later) = rest.split_at(size);
@@ -74,10 +76,10 @@ impl Shape {
                 for item in chunk {
                     filling = bind(filling, item)?;
                 }
-                filling.execute(&mut *tx).await?;
+                touched += filling.execute(&mut *tx).await?;
                 rest = later;
             }
         }
-        Ok(())
+        Ok(touched)
     }
 }

@@ -41,19 +41,20 @@ pub(in crate::store) async fn repeats_are_recognised(house: &impl House) {
         .await
         .unwrap();
     assert_eq!(
-        again,
+        again[..2],
         [
             Receipt::Duplicate(MessageId(3)),
-            Receipt::Duplicate(MessageId(2)),
-            Receipt::Stored(MessageId(4))
+            Receipt::Duplicate(MessageId(2))
         ]
     );
+    // Positions rise; they need not be the next ones.
+    assert!(matches!(again[2], Receipt::Stored(id) if id > MessageId(3)));
     let mut other = message("1", "a");
     other.message.source = SourceName::new("other");
-    assert_eq!(
-        ledger.accept(vec![other]).await.unwrap(),
-        [Receipt::Stored(MessageId(5))]
-    );
+    assert!(matches!(
+        ledger.accept(vec![other]).await.unwrap()[..],
+        [Receipt::Stored(id)] if Receipt::Stored(id) != again[2]
+    ));
     let waiting = ledger.waiting(10).await.unwrap();
     let reused: Vec<bool> = waiting
         .iter()
@@ -191,9 +192,10 @@ pub(in crate::store) async fn a_refused_batch_leaves_nothing(house: &impl House)
     effects
         .notices
         .insert(NoticeId(2), notice(2, 1, 1, "stay-1"));
+    // With several hubs it may also be somebody else's row: then it is decided again first.
     assert!(matches!(
         ledger.apply(effects, Vec::new()).await,
-        Err(StoreError::Refused(_))
+        Err(StoreError::Refused(_) | StoreError::Conflict(_))
     ));
     let mut world = world();
     ledger

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use crate::store::StoreError;
 use crate::store::operator::{AuditCheck, By};
 use crate::store::sql::micros;
-use crate::store::sql::speak::{Conn, Pool, query};
+use crate::store::sql::speak::{Conn, Dialect, Pool, query};
 
 /// Writes one line, chained to the one before. `target` names ids, never patients.
 pub(super) async fn line(
@@ -14,6 +14,12 @@ pub(super) async fn line(
     act: &str,
     target: &str,
 ) -> Result<(), StoreError> {
+    if tx.dialect() == Dialect::Postgres {
+        // Each line is chained to the one before: one writer of lines at a time.
+        query("LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE")
+            .execute(&mut *tx)
+            .await?;
+    }
     let last = query("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1")
         .fetch_optional(&mut *tx)
         .await?;

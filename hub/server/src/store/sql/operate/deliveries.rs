@@ -16,7 +16,14 @@ use crate::world::DeliveryState;
 
 /// The columns [`line()`] reads, of `delivery AS d` and `notice AS n`.
 pub(super) const COLUMNS: &str = "d.id, d.notice, d.version, n.kind, d.sink, d.channel, d.person, d.change, d.urgency, d.state, d.code, d.due_at, \
-     d.attempts, d.released_by, d.peer_ref, d.created_at, d.told_at, d.post ->> 'headline'";
+     d.attempts, d.released_by, d.peer_ref, d.created_at, d.told_at, d.post";
+
+/// What a list shows of a post.
+#[derive(Default, serde::Deserialize)]
+struct Titled {
+    #[serde(default)]
+    headline: String,
+}
 
 pub(super) fn line(row: &Line) -> Result<DeliveryLine, StoreError> {
     let urgency: Urgency = parsed(&format!("\"{}\"", row.get::<&str>(8)))?;
@@ -39,7 +46,7 @@ pub(super) fn line(row: &Line) -> Result<DeliveryLine, StoreError> {
         peer_ref: row.get::<Option<&str>>(14).map(PeerRef::new),
         created_at: instant(row.get(15)),
         told_at: row.get::<Option<i64>>(16).map(instant),
-        headline: row.get::<Option<String>>(17).unwrap_or_default(),
+        headline: parsed::<Titled>(row.get(17))?.headline,
     })
 }
 

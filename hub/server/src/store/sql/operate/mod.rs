@@ -28,7 +28,7 @@ use crate::store::operator::{
     MessageFilter, MessageLine, OperateError, Operator, PersonFilter, PersonLine, Proposal,
     Recalled, Render, ReviewLine, RowResult, Selection, SinkOverride, Status, Trace,
 };
-use crate::store::sql::speak::{Conn, Line, query};
+use crate::store::sql::speak::{Conn, query};
 
 /// Rows of an import written in one transaction.
 const IMPORT_CHUNK: usize = 200;
@@ -56,11 +56,6 @@ fn everything_or(limit: u32) -> i64 {
     } else {
         i64::from(limit)
     }
-}
-
-/// A count as read.
-fn count(row: &Line, at: usize) -> u64 {
-    u64::try_from(row.get::<i64>(at)).unwrap_or(0)
 }
 
 /// The person of the records that no person is known for but a reviewer wants one: a number that the

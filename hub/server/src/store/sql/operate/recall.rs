@@ -172,7 +172,7 @@ async fn withdraw(
     };
     query(
         "INSERT INTO delivery (id, notice, version, channel, sink, person, change, disclosure, late, urgency, post, payload, state, code, due_at, \
-         released_by, replaces, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
+         released_by, replaces, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, FALSE, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
          ON CONFLICT (id) DO UPDATE SET post = excluded.post, payload = excluded.payload, state = excluded.state, code = excluded.code, \
          due_at = excluded.due_at WHERE delivery.state = 'dead'",
     )

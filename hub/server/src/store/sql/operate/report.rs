@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use renkei_core::{FacilityId, NoticeId, NoticeKind, PersonId, SinkName, SourceName};
 
-use super::{audit, count};
+use super::audit;
 use crate::config::SinkMode;
 use crate::store::StoreError;
 use crate::store::operator::{
@@ -30,8 +30,8 @@ pub(super) async fn set_sink(
         .transpose()?
         .map(|mode| mode.trim_matches('"').to_owned());
     query(
-        "INSERT INTO sink_override (sink, mode, paused) VALUES (?1, ?2, coalesce(?3, 0)) \
-         ON CONFLICT (sink) DO UPDATE SET mode = coalesce(?2, mode), paused = coalesce(?3, paused)",
+        "INSERT INTO sink_override (sink, mode, paused) VALUES (?1, ?2, coalesce(?3, FALSE)) \
+         ON CONFLICT (sink) DO UPDATE SET mode = coalesce(?2, sink_override.mode), paused = coalesce(?3, sink_override.paused)",
     )
     .bind(sink.as_str().to_owned())
     .bind(mode.clone())
@@ -86,11 +86,11 @@ pub(super) async fn status(reads: &Pool, now: Timestamp) -> Result<Status, Store
     Ok(Status {
         oldest_waiting_secs: age(row.get(0)),
         oldest_pending_secs: age(row.get(1)),
-        waiting: count(&row, 2),
-        parked: count(&row, 3),
-        failed: count(&row, 4),
-        pending: count(&row, 5),
-        sent: count(&row, 6),
+        waiting: row.count(2),
+        parked: row.count(3),
+        failed: row.count(4),
+        pending: row.count(5),
+        sent: row.count(6),
         held: counted(
             reads,
             "SELECT code, count(*) FROM delivery WHERE state = 'held' GROUP BY code",
@@ -101,9 +101,9 @@ pub(super) async fn status(reads: &Pool, now: Timestamp) -> Result<Status, Store
             "SELECT code, count(*) FROM delivery WHERE state = 'dead' GROUP BY code",
         )
         .await?,
-        reviews: count(&row, 7),
-        proposed_channels: count(&row, 8),
-        incidents: count(&row, 9),
+        reviews: row.count(7),
+        proposed_channels: row.count(8),
+        incidents: row.count(9),
         counters: counted(reads, "SELECT name, value FROM counter").await?,
         sinks: sinks(reads).await?,
         last_run: last.map(|row| Run {
@@ -116,7 +116,7 @@ pub(super) async fn status(reads: &Pool, now: Timestamp) -> Result<Status, Store
 /// Pairs of a name and a number.
 async fn counted(reads: &Pool, text: &'static str) -> Result<BTreeMap<String, u64>, StoreError> {
     let rows = query(text).fetch_all(reads).await?;
-    Ok(rows.iter().map(|row| (row.get(0), count(row, 1))).collect())
+    Ok(rows.iter().map(|row| (row.get(0), row.count(1))).collect())
 }
 
 /// See [`crate::store::operator::Operator::ledger_counts`].
@@ -141,17 +141,17 @@ pub(super) async fn counts(reads: &Pool) -> Result<LedgerCounts, StoreError> {
         )
         .await?,
         sources: counted(reads, "SELECT source, count(*) FROM message GROUP BY source").await?,
-        persons: count(&row, 0),
-        records: count(&row, 1),
+        persons: row.count(0),
+        records: row.count(1),
         resources: counted(reads, "SELECT kind, count(*) FROM resource GROUP BY kind").await?,
-        versions: count(&row, 2),
+        versions: row.count(2),
         notices: counted(reads, "SELECT kind, count(*) FROM notice WHERE version > 0 GROUP BY kind").await?,
-        notice_versions: count(&row, 3),
+        notice_versions: row.count(3),
         decisions: decisions
             .fetch_all(reads)
             .await?
             .iter()
-            .map(|row| DecisionCount { verdict: row.get(0), code: row.get(1), count: count(row, 2) })
+            .map(|row| DecisionCount { verdict: row.get(0), code: row.get(1), count: row.count(2) })
             .collect(),
         deliveries: deliveries
             .fetch_all(reads)
@@ -161,11 +161,11 @@ pub(super) async fn counts(reads: &Pool) -> Result<LedgerCounts, StoreError> {
                 sink: SinkName::new(row.get::<&str>(0)),
                 state: DeliveryState::find(row.get(1)).unwrap_or(DeliveryState::Dead),
                 code: row.get(2),
-                count: count(row, 3),
+                count: row.count(3),
             })
             .collect(),
-        attempts: count(&row, 4),
-        seen: count(&row, 5),
+        attempts: row.count(4),
+        seen: row.count(5),
         counters: counted(reads, "SELECT name, value FROM counter").await?,
     })
 }
@@ -206,9 +206,9 @@ pub(super) async fn events(reads: &Pool) -> Result<Vec<EventRow>, StoreError> {
                 .map_err(|error| StoreError::Broken(Box::new(error)))?,
             source: SourceName::new(row.get::<&str>(4)),
             person: PersonId(row.get(5)),
-            messages: count(&row, 7),
-            resources: count(&row, 8),
-            fhir_versions: count(&row, 9),
+            messages: row.count(7),
+            resources: row.count(8),
+            fhir_versions: row.count(9),
             versions: row.get(6),
             deliveries: deliveries.remove(&notice).unwrap_or_default(),
             decisions: said.remove(&notice).unwrap_or_default(),
@@ -234,7 +234,7 @@ async fn deliveries_of_events(
             change: parsed(row.get(3))?,
             state: DeliveryState::find(row.get(4)).unwrap_or(DeliveryState::Dead),
             code: row.get(5),
-            seen: count(row, 6),
+            seen: row.count(6),
         };
         all.push((row.get::<i64>(0), delivery));
     }

@@ -130,7 +130,7 @@ async fn follow(reads: &Pool, found: &mut Found) -> Result<(), StoreError> {
             .await?;
     found.resources.extend(of_messages);
     let of_records: Vec<i64> = query(
-        "SELECT id FROM (SELECT r.id AS id FROM ints(?1) AS k CROSS JOIN resource AS r ON r.record = k.value ORDER BY r.id DESC LIMIT ?2)",
+        "SELECT id FROM (SELECT r.id AS id FROM ints(?1) AS k CROSS JOIN resource AS r ON r.record = k.value ORDER BY r.id DESC LIMIT ?2) AS newest",
     )
     .bind(json(&found.named)?)
     .bind(i64::try_from(SHOWN).unwrap_or(i64::MAX) + 1)

@@ -1,0 +1,80 @@
+//! The suite on PostgreSQL. The server is a private one that the caller has started: `ops/postgres`.
+
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use super::{Access, Database};
+use crate::store::suite::{House, every_behaviour};
+use crate::store::{Place, Server, StoreError};
+
+/// The variable that names the server.
+const URL: &str = "RENKEI_TEST_POSTGRES";
+
+/// A schema per test, and a folder for its documents.
+struct Schema {
+    folder: tempfile::TempDir,
+    name: String,
+}
+
+impl Schema {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let unique = folder.path().file_name().unwrap().to_str().unwrap();
+        let name = unique
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|character| format!("{:x}", u32::from(character)))
+            .collect();
+        Self { folder, name }
+    }
+
+    fn url(&self) -> String {
+        let url = std::env::var(URL).unwrap_or_else(|_| {
+            panic!("{URL} is not set: these tests need PostgreSQL. Run them by `ops/postgres with cargo test …`")
+        });
+        format!("{url}?options=-csearch_path%3Dt{}", self.name)
+    }
+
+    async fn raw(&self) -> PgConnection {
+        let mut raw = PgConnection::connect(&self.url()).await.unwrap();
+        sqlx::query(AssertSqlSafe(format!(
+            "CREATE SCHEMA IF NOT EXISTS t{}",
+            self.name
+        )))
+        .execute(&mut raw)
+        .await
+        .unwrap();
+        raw
+    }
+
+    async fn open(&self, access: Access) -> Result<Database, StoreError> {
+        self.raw().await.close().await.unwrap();
+        let place = Place {
+            folder: self.folder.path().to_owned(),
+            server: Some(Server::new(&self.url(), None).unwrap()),
+        };
+        Database::open(place, access).await
+    }
+}
+
+impl House for Schema {
+    type Ledger = Database;
+
+    async fn hub(&self) -> Result<Database, StoreError> {
+        self.open(Access::Hub).await
+    }
+
+    async fn command(&self) -> Result<Database, StoreError> {
+        self.open(Access::Command).await
+    }
+
+    async fn migrate_further(&self) {
+        let mut raw = self.raw().await;
+        sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = (SELECT max(version) FROM _sqlx_migrations)")
+            .execute(&mut raw)
+            .await
+            .unwrap();
+        raw.close().await.unwrap();
+    }
+}
+
+every_behaviour!(Schema::new());
