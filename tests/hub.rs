@@ -32,6 +32,9 @@ pub(crate) struct Config {
     pub(crate) mllp: String,
     /// Further tables.
     pub(crate) more: String,
+    /// Fields of `[observe]`, each on its line. How full this machine's disk is says nothing about a
+    /// hub, so there is no alarm about it unless a test asks for one.
+    pub(crate) observe: String,
     /// Whether the third sink is a ward by REST instead of by file drop.
     pub(crate) ward_by_rest: bool,
     /// `RENKEI_LOG`.
@@ -49,6 +52,7 @@ impl Default for Config {
             admit: "enrolled",
             mllp: String::new(),
             more: String::new(),
+            observe: "alarms.free_space_percent = 0".to_owned(),
             ward_by_rest: false,
             log: "info",
             env: Vec::new(),
@@ -91,6 +95,7 @@ impl Folders {
             admit,
             mllp,
             more,
+            observe,
             ..
         } = config;
         let mut text = format!(
@@ -105,6 +110,9 @@ settle_most_secs = 60
 
 [documents]
 sheet = {sheet}
+
+[observe]
+{observe}
 
 [facility.{HOSPITAL}]
 name = "{HOSPITAL_NAME}"

@@ -111,7 +111,7 @@ impl Connection {
     }
 }
 
-fn is_this_machine(url: &reqwest::Url) -> bool {
+pub(super) fn is_this_machine(url: &reqwest::Url) -> bool {
     url.host_str().is_some_and(|host| {
         host == "localhost"
             || host

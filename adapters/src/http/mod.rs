@@ -7,6 +7,7 @@
 mod connection;
 mod error;
 mod feed;
+mod hook;
 mod lines;
 mod token;
 
@@ -24,6 +25,7 @@ use crate::problem::ConfigProblem;
 pub use connection::Connection;
 pub(crate) use error::{CallError, PeerReason};
 pub(crate) use feed::follow;
+pub use hook::{Hook, NotTaken};
 pub(crate) use lines::in_lines;
 use token::Tokens;
 
@@ -192,8 +194,6 @@ impl Client {
 /// A client with this connection's timeouts and certificates. Redirects are not followed: a token
 /// must not travel to another host.
 fn client(connection: &Connection) -> Result<reqwest::Client, ConfigProblem> {
-    // An error only says that the process already has a provider.
-    let _known = rustls::crypto::ring::default_provider().install_default();
     let read = |field: &str, path: &std::path::Path| {
         std::fs::read(path).map_err(|error| {
             ConfigProblem::invalid(
@@ -202,12 +202,7 @@ fn client(connection: &Connection) -> Result<reqwest::Client, ConfigProblem> {
             )
         })
     };
-    let mut builder = reqwest::Client::builder()
-        .timeout(connection.timeout())
-        .connect_timeout(connection.timeout())
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .user_agent(concat!("renkei/", env!("CARGO_PKG_VERSION")));
+    let mut builder = base(connection.timeout());
     if let Some(path) = &connection.ca_file {
         let roots = reqwest::Certificate::from_pem_bundle(&read("ca_file", path)?)
             .map_err(|_| ConfigProblem::invalid("connection.ca_file", "holds no certificate"))?;
@@ -226,6 +221,18 @@ fn client(connection: &Connection) -> Result<reqwest::Client, ConfigProblem> {
     builder.build().map_err(|error| {
         ConfigProblem::invalid("connection", renkei_core::chain(&error.without_url()))
     })
+}
+
+/// What every client has: a limit on waiting, no redirects, no proxy.
+fn base(timeout: Duration) -> reqwest::ClientBuilder {
+    // An error only says that the process already has a provider.
+    let _known = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .timeout(timeout)
+        .connect_timeout(timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .user_agent(concat!("renkei/", env!("CARGO_PKG_VERSION")))
 }
 
 fn form(upload: &Upload) -> Result<reqwest::multipart::Form, CallError> {

@@ -130,6 +130,13 @@ codes! {
     CFG_SCHEMA_NEWER = "RNK-CFG-005", "the database was written by a newer renkei";
     CFG_FORGETFUL = "RNK-CFG-007", "the database server does not promise to keep what it has committed";
     CFG_CSV_ROW = "RNK-CFG-006", "a row of an imported CSV file was refused";
+    // OPS: alarms the hub raises about itself
+    OPS_WAITING = "RNK-OPS-001", "messages wait longer than they should before they are processed";
+    OPS_PENDING = "RNK-OPS-002", "deliveries to a sink wait longer than they should";
+    OPS_PARKED = "RNK-OPS-003", "parked messages wait for a person";
+    OPS_DEAD = "RNK-OPS-004", "deliveries ended without reaching their readers";
+    OPS_SPACE = "RNK-OPS-005", "the disk of the ledger is nearly full";
+    OPS_SINK_PAUSED = "RNK-OPS-006", "a sink has been paused for long because its peer does not answer";
 }
 
 impl Code {

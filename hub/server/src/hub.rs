@@ -23,8 +23,8 @@ use crate::engine::{Did, Engine};
 use crate::inbox::gate::Gate;
 use crate::inbox::space::Space;
 use crate::inbox::{Parts, Writer};
-use crate::observe::Listener;
 use crate::observe::pulse::{Part, Pulse, Stage};
+use crate::observe::{self, Watching};
 use crate::outbox::breaker::Breaker;
 use crate::outbox::{Courier, InFlight};
 use crate::store::blob::{Blobs, Folder};
@@ -52,7 +52,7 @@ pub struct Hub {
     carrier: Option<jetstream::Wake>,
     fatal: CancellationToken,
     pulse: Arc<Pulse>,
-    watching: Option<Listener>,
+    watching: Option<Watching>,
 }
 
 /// The hub cannot start, or had to stop.
@@ -70,8 +70,8 @@ pub enum HubError {
         #[source]
         source: renkei_core::SourceError,
     },
-    /// Metrics and health cannot be served.
-    #[error("metrics and health")]
+    /// The hub cannot be watched as configured.
+    #[error("observe")]
     Observe(#[source] BoxError),
     /// A peer cannot be built.
     #[error("peer {name}")]
@@ -107,19 +107,19 @@ impl Hub {
         let (sinks, back) = peers(&checked, &clock)?;
         let (mut sources, listening) = sources(&checked, &clock).await?;
         sources.extend(back);
-        let pulse = Arc::new(Pulse::default());
-        let names: (Vec<_>, Vec<_>) = (
-            sources.iter().map(|(name, _)| name.clone()).collect(),
-            sinks.keys().cloned().collect(),
-        );
-        let watching = Listener::bind(
-            &checked.observe,
-            pulse.clone(),
-            clock.as_ref(),
-            (&names.0, &names.1),
-        )
-        .await
-        .map_err(HubError::Observe)?;
+        let watching = observe::Hub {
+            ledger: store.clone(),
+            clock: clock.clone(),
+            folder: checked.data_dir.clone(),
+            sources: &sources
+                .iter()
+                .map(|(name, _)| name.clone())
+                .collect::<Vec<_>>(),
+            sinks: &sinks.keys().cloned().collect::<Vec<_>>(),
+        };
+        let watching = Watching::build(checked.observe.clone(), watching)
+            .await
+            .map_err(HubError::Observe)?;
         let mappers = checked.mappers();
         let configured = Arc::new(checked.setup);
         let setup = Arc::new(RwLock::new(configured.clone()));
@@ -169,8 +169,8 @@ impl Hub {
             wake,
             carrier: checked.wake,
             fatal,
-            pulse,
-            watching,
+            pulse: watching.pulse(),
+            watching: Some(watching),
         })
     }
 
@@ -181,7 +181,7 @@ impl Hub {
 
     /// Where metrics and health are served.
     pub fn watched_at(&self) -> Option<SocketAddr> {
-        self.watching.as_ref()?.local_addr().ok()
+        self.watching.as_ref()?.served_at()
     }
 
     /// Runs until `stop` fires, then drains.
@@ -200,11 +200,7 @@ impl Hub {
             self.engine.singly_up_to.store(newest, Ordering::Relaxed);
         }
         self.refresh().await?;
-        let unwatched = CancellationToken::new();
-        let _unwatched_at_the_end = unwatched.clone().drop_guard();
-        if let Some(watching) = self.watching.take() {
-            tokio::spawn(watching.serve(unwatched.clone()));
-        }
+        let _watched_to_the_end = self.watching.take().map(Watching::start);
         let sources_stop = stop.child_token();
         let rooms_stop = CancellationToken::new();
         let mut rooms: JoinSet<Result<(), HubError>> = JoinSet::new();

@@ -118,9 +118,9 @@ impl Checked {
             check_peer(name, peer, &mut problems);
         }
         let watching = file.observe.problems().into_iter();
-        problems.extend(watching.map(|(code, reason)| Problem {
+        problems.extend(watching.map(|(code, field, reason)| Problem {
             code,
-            place: "observe".to_owned(),
+            place: format!("observe.{field}"),
             reason,
         }));
         let wake = file.ledger.wake.as_ref().map(jetstream::Wake::check);
@@ -133,6 +133,7 @@ impl Checked {
             problems.extend(
                 rehearsal::reaches_out(&sources, &peers, file.ledger.wake.as_ref())
                     .into_iter()
+                    .chain((!file.observe.stays_on_this_machine()).then(|| "observe".to_owned()))
                     .map(|place| {
                         problem(
                             place,

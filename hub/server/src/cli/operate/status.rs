@@ -7,19 +7,16 @@ use serde::Serialize;
 
 use super::table::Table;
 use super::{ConfigFile, Exit, Opened, Printing, say, titled, when, word};
+use crate::observe::alarm::{ENDED_WELL, Question};
+use crate::observe::config::Alarms;
 use crate::store::operator::{self, Operator as _};
+use crate::store::watch::{AlarmLine, Watch as _};
 
-/// A message that waits longer than this is not being processed (seconds).
-const STUCK_WAITING_SECS: i64 = 600;
-/// A delivery that waits longer than this does not get out (seconds): beyond the longest usual backoff.
-const STUCK_PENDING_SECS: i64 = 3_600;
 /// Held on purpose: listed for whoever reads them, no task for anybody.
 const LISTED_ONLY: [Code; 3] = [Code::RTE_SHADOW, Code::RTE_NOT_LIVE, Code::RTE_STALE];
-/// Dead as they should be.
-const ENDED_WELL: [Code; 2] = [Code::DLV_SUPERSEDED, Code::DLV_RECALLED];
 
 /// How the hub stands. Exit 0: healthy. Exit 65: something waits for a person (parked, held, reviews,
-/// proposed channels, incidents), failed or is dead, or does not move.
+/// proposed channels, incidents), failed or is dead, does not move, or an alarm of the hub is raised.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Status {
     #[command(flatten)]
@@ -32,6 +29,7 @@ pub(crate) struct Status {
 struct Printed<'a> {
     healthy: bool,
     needs: &'a [String],
+    alarms: &'a [AlarmLine],
     #[serde(flatten)]
     status: &'a operator::Status,
 }
@@ -40,11 +38,14 @@ impl Status {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let opened = Opened::of(&self.config).await?;
         let status = opened.ledger.status(opened.clock.now()).await?;
-        let needs = needs(&status);
+        let mut alarms = opened.ledger.alarms().await?;
+        alarms.retain(|alarm| alarm.raised);
+        let needs = needs(&status, &alarms, &opened.checked.observe.alarms);
         if self.printing.json {
             super::json_line(&Printed {
                 healthy: needs.is_empty(),
                 needs: &needs,
+                alarms: &alarms,
                 status: &status,
             })?;
         } else {
@@ -59,7 +60,7 @@ impl Status {
 }
 
 /// What keeps the hub from being healthy, in words.
-fn needs(status: &operator::Status) -> Vec<String> {
+fn needs(status: &operator::Status, alarms: &[AlarmLine], limits: &Alarms) -> Vec<String> {
     let counts = [
         (
             status.parked,
@@ -92,21 +93,35 @@ fn needs(status: &operator::Status) -> Vec<String> {
     let stuck = [
         (
             status.oldest_waiting_secs,
-            STUCK_WAITING_SECS,
+            limits.oldest_waiting_secs,
             "messages are not processed",
         ),
         (
             status.oldest_pending_secs,
-            STUCK_PENDING_SECS,
+            limits.oldest_pending_secs,
             "deliveries do not get out",
         ),
     ];
     for (age, most, what) in stuck {
-        if let Some(age) = age.filter(|age| *age > most) {
+        let long = |age: &i64| most > 0 && age.unsigned_abs() >= most;
+        if let Some(age) = age.filter(long) {
             needs.push(format!("{what}: the oldest waits {}", span(age)));
         }
     }
+    needs.extend(alarms.iter().map(alarm_line));
     needs
+}
+
+/// `alarm RNK-OPS-006 sink_paused mcs since 2026-11-20 10:00 (ops/runbooks/alarms.md)`
+fn alarm_line(alarm: &AlarmLine) -> String {
+    let code = Question::find(&alarm.name).map_or("", |question| question.code().as_str());
+    let about = [code, &alarm.name, &alarm.sink];
+    let about: Vec<&str> = about.into_iter().filter(|word| !word.is_empty()).collect();
+    format!(
+        "alarm {} since {} (ops/runbooks/alarms.md)",
+        about.join(" "),
+        when(alarm.since)
+    )
 }
 
 fn without(counts: &BTreeMap<String, u64>, fine: &[Code]) -> u64 {
@@ -211,14 +226,35 @@ mod tests {
         let mut status = quiet();
         status.held.insert(Code::RTE_SHADOW.to_string(), 40);
         status.dead.insert(Code::DLV_SUPERSEDED.to_string(), 3);
-        status.oldest_waiting_secs = Some(STUCK_WAITING_SECS);
-        assert_eq!(needs(&status), Vec::<String>::new());
+        status.oldest_waiting_secs = Some(599);
+        assert_eq!(
+            needs(&status, &[], &Alarms::default()),
+            Vec::<String>::new()
+        );
         status.held.insert(Code::RTE_NEVER_AUTOMATIC.to_string(), 2);
         status.dead.insert(Code::DLV_EXPIRED.to_string(), 1);
-        let words = needs(&status);
+        let words = needs(&status, &[], &Alarms::default());
         assert_eq!(words.len(), 2);
         assert!(words[0].starts_with("2 deliveries held"), "{words:?}");
         assert!(words[1].starts_with("1 deliveries dead"), "{words:?}");
+    }
+
+    #[test]
+    fn a_raised_alarm_is_named_until_it_is_over() {
+        let alarm = AlarmLine {
+            name: "sink_paused".to_owned(),
+            sink: "mcs".to_owned(),
+            raised: true,
+            since: jiff::Timestamp::UNIX_EPOCH,
+            value: 700,
+            told: true,
+        };
+        let needs = needs(&quiet(), &[alarm], &Alarms::default());
+        assert_eq!(needs.len(), 1);
+        assert!(
+            needs[0].starts_with("alarm RNK-OPS-006 sink_paused mcs since 1970"),
+            "{needs:?}"
+        );
     }
 
     #[test]
@@ -226,7 +262,7 @@ mod tests {
         let mut status = quiet();
         status.oldest_pending_secs = Some(2 * 3_600 + 300);
         assert_eq!(
-            needs(&status),
+            needs(&status, &[], &Alarms::default()),
             ["deliveries do not get out: the oldest waits 2 h 05 min"]
         );
     }
