@@ -13,6 +13,7 @@ mod demo;
 mod harness;
 mod hub;
 mod intake;
+mod jetstream;
 mod observe;
 mod office;
 mod oracle;

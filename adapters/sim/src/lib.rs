@@ -1,4 +1,4 @@
-//! The simulated other ends: mcs, vital_link, ward, hospital. Loopback only.
+//! The simulated other ends: mcs, vital_link, ward, hospital; and a real NATS server. Loopback only.
 //!
 //! `renkei sim NAME`, the demo and the tests start these; nothing in the hub depends on them.
 //! The peers hold every sender to `CONTRACT.md` beside this crate; `/_sim/*` shows what arrived,
@@ -13,6 +13,7 @@ mod hash;
 pub mod hospital;
 mod http;
 pub mod mcs;
+pub mod nats;
 mod refusal;
 mod request;
 mod seed;

@@ -8,7 +8,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Every event and span field of every level, as text.
+/// Every event and span field of every level that the hub could log, as text.
 #[derive(Debug, Clone, Default)]
 pub struct Logs {
     text: Arc<Mutex<String>>,
@@ -47,8 +47,8 @@ impl Visit for Line<'_> {
 }
 
 impl Subscriber for Logs {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        crate::jetstream::may_be_logged(metadata)
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {

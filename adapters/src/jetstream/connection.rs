@@ -191,6 +191,13 @@ impl Connection {
     }
 }
 
+/// Whether a log line may be written: below `info` the NATS client prints what it sends and receives,
+/// patients' messages and our credentials included. Every log of the hub asks this first.
+pub fn may_be_logged(metadata: &tracing::Metadata<'_>) -> bool {
+    let is_client = metadata.target().starts_with("async_nats");
+    !is_client || *metadata.level() <= tracing::Level::INFO
+}
+
 fn usable(server: &str) -> Result<(), &'static str> {
     let address: ServerAddr = server
         .parse()

@@ -62,7 +62,7 @@ mod tests;
 mod window;
 
 pub use config::{Begin, FacilityByToken, Sink as SinkConfig, Source as SourceConfig, Wake};
-pub use connection::{Auth, Connection, Identity, User};
+pub use connection::{Auth, Connection, Identity, User, may_be_logged};
 pub use signal::carry;
 pub use sink::build;
 pub use source::Source;

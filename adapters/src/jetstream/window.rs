@@ -4,6 +4,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::AckKind;
@@ -53,9 +54,7 @@ struct Settled {
 
 /// See the module.
 pub(super) struct Window {
-    inbox: Arc<dyn Inbox>,
-    /// As often the server is told that a message is still being worked on.
-    progress: Duration,
+    door: Arc<Door>,
     room: usize,
     waiting: VecDeque<Job>,
     offered: FuturesUnordered<BoxFuture<'static, Settled>>,
@@ -63,21 +62,32 @@ pub(super) struct Window {
     keys: HashSet<String>,
     /// Everything that waits or is offered.
     present: HashSet<u64>,
+}
+
+/// What all jobs share.
+struct Door {
+    inbox: Arc<dyn Inbox>,
+    /// As often the server is told that a message is still being worked on.
+    progress: Duration,
     /// Fires when what found no room is not tried again: the server gives it out anew.
     giving_up: CancellationToken,
+    was_full: AtomicBool,
 }
 
 impl Window {
     pub(super) fn new(inbox: Arc<dyn Inbox>, room: usize, ack_wait: Duration) -> Self {
         Self {
-            inbox,
-            progress: ack_wait / 3,
+            door: Arc::new(Door {
+                inbox,
+                progress: ack_wait / 3,
+                giving_up: CancellationToken::new(),
+                was_full: AtomicBool::new(false),
+            }),
             room,
             waiting: VecDeque::new(),
             offered: FuturesUnordered::new(),
             keys: HashSet::new(),
             present: HashSet::new(),
-            giving_up: CancellationToken::new(),
         }
     }
 
@@ -102,12 +112,7 @@ impl Window {
                 return;
             };
             self.keys.extend(job.keys().map(str::to_owned));
-            let settling = settle(
-                Arc::clone(&self.inbox),
-                job,
-                self.progress,
-                self.giving_up.clone(),
-            );
+            let settling = settle(Arc::clone(&self.door), job);
             self.offered.push(Box::pin(settling));
         }
     }
@@ -136,7 +141,7 @@ impl Window {
 
     /// Offers nothing more, and waits until what the inbox is holding has been settled.
     pub(super) async fn close(&mut self) -> Result<(), Halt> {
-        self.giving_up.cancel();
+        self.door.giving_up.cancel();
         self.waiting.clear();
         let mut ended = Ok(());
         while let Some(settled) = self.offered.next().await {
@@ -151,19 +156,14 @@ impl Window {
 }
 
 /// Offers a job until all of it is in, then acknowledges it.
-async fn settle(
-    inbox: Arc<dyn Inbox>,
-    job: Job,
-    progress: Duration,
-    giving_up: CancellationToken,
-) -> Settled {
+async fn settle(door: Arc<Door>, job: Job) -> Settled {
     let mut settled = Settled {
         stream_sequence: job.stream_sequence,
         keys: job.keys().map(str::to_owned).collect(),
         halt: None,
     };
     for message in job.messages {
-        match accept(&inbox, message, &job.acker, progress, &giving_up).await {
+        match door.accept(message, &job.acker).await {
             Ok(true) => {}
             Ok(false) => return settled,
             Err(halt) => {
@@ -179,37 +179,40 @@ async fn settle(
     settled
 }
 
-/// Whether the inbox has it; `false` when it found no room and nobody waits any more.
-async fn accept(
-    inbox: &Arc<dyn Inbox>,
-    message: NewMessage,
-    acker: &Acker,
-    progress: Duration,
-    giving_up: &CancellationToken,
-) -> Result<bool, Halt> {
-    let mut pause = FIRST_PAUSE;
-    let mut working = tokio::time::interval_at(Instant::now() + progress, progress);
-    loop {
-        let mut accepting = inbox.accept(message.clone());
-        let answer = loop {
-            tokio::select! {
-                answer = &mut accepting => break answer,
-                _ = working.tick() => tell(acker).await,
-            }
-        };
-        match answer {
-            Ok(_) => return Ok(true),
-            Err(AcceptError::Full) => {}
-            Err(AcceptError::Stopping) => return Err(Halt::Stopping),
-            Err(AcceptError::Broken(source)) => return Err(Halt::Broken(source)),
-        }
-        let again = Instant::now() + pause;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+impl Door {
+    /// Whether the inbox has it; `false` when it found no room and nobody waits any more.
+    async fn accept(&self, message: NewMessage, acker: &Acker) -> Result<bool, Halt> {
+        let mut pause = FIRST_PAUSE;
+        let mut working = tokio::time::interval_at(Instant::now() + self.progress, self.progress);
         loop {
-            tokio::select! {
-                () = tokio::time::sleep_until(again) => break,
-                () = giving_up.cancelled() => return Ok(false),
-                _ = working.tick() => tell(acker).await,
+            let mut accepting = self.inbox.accept(message.clone());
+            let answer = loop {
+                tokio::select! {
+                    answer = &mut accepting => break answer,
+                    _ = working.tick() => tell(acker).await,
+                }
+            };
+            match answer {
+                Ok(_) => {
+                    self.was_full.store(false, Ordering::Relaxed);
+                    return Ok(true);
+                }
+                Err(AcceptError::Full) => {
+                    if !self.was_full.swap(true, Ordering::Relaxed) {
+                        warn!(source = %message.source, "the inbox has no room, trying again");
+                    }
+                }
+                Err(AcceptError::Stopping) => return Err(Halt::Stopping),
+                Err(AcceptError::Broken(source)) => return Err(Halt::Broken(source)),
+            }
+            let again = Instant::now() + pause;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep_until(again) => break,
+                    () = self.giving_up.cancelled() => return Ok(false),
+                    _ = working.tick() => tell(acker).await,
+                }
             }
         }
     }

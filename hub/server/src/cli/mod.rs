@@ -14,7 +14,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use renkei_adapters::jetstream;
 use renkei_core::chain;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How a command ended, as the process tells its caller (`sysexits.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,10 +150,13 @@ pub fn say(line: &str) {
 fn init_tracing() {
     let filter =
         tracing_subscriber::EnvFilter::try_from_env("RENKEI_LOG").unwrap_or_else(|_| "info".into());
-    let _already = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    let _already = tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(jetstream::may_be_logged))
+        .with(lines)
         .try_init();
 }

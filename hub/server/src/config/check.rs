@@ -116,6 +116,15 @@ impl Checked {
         }
         for (name, peer) in &peers {
             check_peer(name, peer, &mut problems);
+            if sources
+                .iter()
+                .any(|(source, _)| source.as_str() == name.as_str())
+            {
+                problems.push(problem(
+                    format!("peer.{name}"),
+                    "a source has this name: what it brings would be taken for the peer's answers",
+                ));
+            }
         }
         let watching = file.observe.problems().into_iter();
         problems.extend(watching.map(|(code, field, reason)| Problem {
