@@ -79,6 +79,11 @@ postgres_bin() {
     bin=$(command -v initdb) && dirname "$bin"
 }
 
+# The NATS server that tests start; Debian puts it where not everybody's path leads.
+has_nats_server() {
+    command -v nats-server >/dev/null || [ -x /usr/sbin/nats-server ]
+}
+
 # A port nobody listens on.
 free_port() {
     local port
@@ -95,6 +100,7 @@ need_packages() {
     has_c_compiler || packages+=(build-essential)
     has_japanese_font || packages+=(fonts-ipaexfont)
     [ "${1:-}" != tests ] || postgres_bin >/dev/null || packages+=(postgresql)
+    [ "${1:-}" != tests ] || has_nats_server || packages+=(nats-server)
     [ ${#packages[@]} -eq 0 ] && return
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
@@ -103,7 +109,7 @@ need_packages() {
         if "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c \
             'apt-get -q -o DPkg::Lock::Timeout=300 update &&
              apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"' sh "${packages[@]}" >&2 &&
-            has_c_compiler && has_japanese_font && { [ "${1:-}" != tests ] || postgres_bin >/dev/null; }; then
+            has_c_compiler && has_japanese_font && { [ "${1:-}" != tests ] || { postgres_bin >/dev/null && has_nats_server; }; }; then
             return
         fi
     fi

@@ -450,3 +450,27 @@ fn live_from(
     }
     table
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_and_a_peer_cannot_share_a_name() {
+        let problems = |peer: &str| {
+            let file: File = toml::from_str(&format!(
+                "[hub]\ndata_dir = 'data'\n[documents]\nsheet = false\n\
+                 [facility.1311234567]\nname = 'x'\nclass = 'hospital'\ndistrict = 'x'\n\
+                 [source.nats.adapter.jetstream]\nconnection = {{ servers = ['nats://127.0.0.1'] }}\n\
+                 stream = 'HIS'\nfacility = '1311234567'\n\
+                 [peer.{peer}.adapter.jetstream]\nconnection = {{ servers = ['nats://127.0.0.1'] }}\n\
+                 stream = 'POSTS'\nsubject = 'posts.{{channel}}'\n"
+            ))
+            .unwrap();
+            let problems = Checked::check(file, Path::new(".")).err();
+            problems.map_or(0, |problems| problems.len())
+        };
+        assert_eq!(problems("posts"), 0);
+        assert_eq!(problems("nats"), 1);
+    }
+}
