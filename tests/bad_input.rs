@@ -13,6 +13,7 @@ use crate::damages::advises;
 use crate::harness::{TestHub, until};
 use crate::hub::Config;
 use crate::people::{Told, message, register};
+use crate::stores::{On, on_each_store};
 
 /// A frame limit small enough to be passed.
 const LIMIT: usize = 64 * 1024;
@@ -138,18 +139,17 @@ async fn codes_of_all(hub: &TestHub) -> BTreeSet<String> {
         .await
         .into_iter()
         .collect();
-    let found = "SELECT value ->> 'code' FROM outcome, json_each(outcome.findings)";
+    let found = "SELECT value ->> 'code' FROM outcome, tuples(outcome.findings)";
     codes.extend(hub.office.texts(found).await);
     codes
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_bad_message_ends_with_its_code_and_the_next_good_one_is_processed() {
+async fn every_bad_message_ends_with_its_code_and_the_next_good_one_is_processed(on: On) {
     let person = Person::synthetic(90);
     let config = Config {
         mllp: format!("max_frame_bytes = {LIMIT},"),
         admit: "all",
-        ..Config::default()
+        ..Config::on(&on)
     };
     let mut hub = TestHub::start(std::slice::from_ref(&person), config).await;
     let mut wrong = Vec::new();
@@ -211,12 +211,11 @@ async fn raw(hub: &TestHub, bytes: &[u8], close: bool) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn cut_and_giant_frames_are_kept_as_failed() {
+async fn cut_and_giant_frames_are_kept_as_failed(on: On) {
     let person = Person::synthetic(91);
     let config = Config {
         mllp: format!("max_frame_bytes = {LIMIT},"),
-        ..Config::default()
+        ..Config::on(&on)
     };
     let mut hub = TestHub::start(std::slice::from_ref(&person), config).await;
     let whole = message(&Told::admitted(&person, 120).admit(), "CUT").bytes;
@@ -260,10 +259,9 @@ async fn cut_and_giant_frames_are_kept_as_failed() {
     assert!(kept <= 64 * 1024 + 1, "{kept}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_time_far_ahead_is_that_of_receipt_and_an_unknown_patient_is_dropped() {
+async fn a_time_far_ahead_is_that_of_receipt_and_an_unknown_patient_is_dropped(on: On) {
     let people = [Person::synthetic(92), Person::synthetic(93)];
-    let mut hub = TestHub::start(&people[..1], Config::default()).await;
+    let mut hub = TestHub::start(&people[..1], Config::on(&on)).await;
     let today = crate::people::ago(0).strftime("%Y%m%d").to_string();
     let ahead = message(&register(&people[0], 1), "AHEAD")
         .text
@@ -299,4 +297,10 @@ async fn a_time_far_ahead_is_that_of_receipt_and_an_unknown_patient_is_dropped()
         hub.office.number("SELECT count(*) FROM message").await,
         messages
     );
+}
+
+on_each_store! {
+    every_bad_message_ends_with_its_code_and_the_next_good_one_is_processed,
+    cut_and_giant_frames_are_kept_as_failed,
+    a_time_far_ahead_is_that_of_receipt_and_an_unknown_patient_is_dropped,
 }

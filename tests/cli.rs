@@ -9,6 +9,7 @@ use crate::harness::TestHub;
 use crate::hub::{Config, Folders, renkei};
 use crate::peers::District;
 use crate::people::{Told, message};
+use crate::stores::{On, on_each_store};
 
 fn committed(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -196,10 +197,9 @@ async fn map_prints_a_line_per_message_or_a_bundle() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn trace_shows_the_whole_way_of_a_message() {
+async fn trace_shows_the_whole_way_of_a_message(on: On) {
     let person = Person::synthetic(96);
-    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::default()).await;
+    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::on(&on)).await;
     let built = hub.send(&Told::admitted(&person, 120).admit()).await;
     hub.ended(&built.control_id).await;
     hub.idle().await;
@@ -258,4 +258,8 @@ async fn trace_shows_the_whole_way_of_a_message() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(listed.len(), 3, "{out}");
+}
+
+on_each_store! {
+    trace_shows_the_whole_way_of_a_message,
 }

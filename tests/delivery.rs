@@ -12,6 +12,7 @@ use crate::harness::{TestHub, until};
 use crate::hub::{Config, renkei};
 use crate::peers::peer_ref;
 use crate::people::{HOSPITAL, Told, ago, message, register};
+use crate::stores::{On, on_each_store};
 
 /// A stay whose discharge tells of a low albumin.
 async fn discharged(hub: &mut TestHub, person: &Person) {
@@ -38,18 +39,17 @@ async fn discharged(hub: &mut TestHub, person: &Person) {
 }
 
 /// A hub that plans for MCS and sends nothing there yet.
-async fn paused_at_mcs(people: &[Person]) -> TestHub {
-    TestHub::prepared(people, Config::default(), async |office| {
+async fn paused_at_mcs(on: &On, people: &[Person]) -> TestHub {
+    TestHub::prepared(people, Config::on(on), async |office| {
         office.admit(people).await;
         office.pause("mcs", true).await;
     })
     .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn inviting_a_helper_shortens_the_next_post() {
+async fn inviting_a_helper_shortens_the_next_post(on: On) {
     let people = [Person::synthetic(30), Person::synthetic(31)];
-    let mut hub = TestHub::start(&people, Config::default()).await;
+    let mut hub = TestHub::start(&people, Config::on(&on)).await;
     discharged(&mut hub, &people[0]).await;
     let helper = json!({"user_ref": "u-helper", "display": "石田", "facility_id": "1379999996", "professions": ["helper"]});
     let invite = json!({"act": "invite", "team_id": peer_ref("mcs", &people[1]), "member": helper});
@@ -69,10 +69,9 @@ async fn inviting_a_helper_shortens_the_next_post() {
     assert!(texts[1].chars().count() < texts[0].chars().count());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_helper_invited_between_planning_and_sending_shortens_that_post() {
+async fn a_helper_invited_between_planning_and_sending_shortens_that_post(on: On) {
     let person = Person::synthetic(32);
-    let mut hub = paused_at_mcs(std::slice::from_ref(&person)).await;
+    let mut hub = paused_at_mcs(&on, std::slice::from_ref(&person)).await;
     hub.process(&register(&person, 301)).await;
     discharged(&mut hub, &person).await;
     until("both are planned", async || {
@@ -96,10 +95,9 @@ async fn a_helper_invited_between_planning_and_sending_shortens_that_post() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_consent_withdrawn_between_planning_and_sending_stops_it() {
+async fn a_consent_withdrawn_between_planning_and_sending_stops_it(on: On) {
     let people = [Person::synthetic(33), Person::synthetic(34)];
-    let mut hub = paused_at_mcs(&people).await;
+    let mut hub = paused_at_mcs(&on, &people).await;
     for person in &people {
         hub.process(&Told::admitted(person, 120).admit()).await;
     }
@@ -120,14 +118,13 @@ async fn a_consent_withdrawn_between_planning_and_sending_stops_it() {
     assert_eq!(hub.district.mcs.doors.told_of(&people[1]).await.len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn another_patients_header_and_an_archived_group_are_held() {
+async fn another_patients_header_and_an_archived_group_are_held(on: On) {
     let people = [
         Person::synthetic(35),
         Person::synthetic(36),
         Person::synthetic(37),
     ];
-    let mut hub = TestHub::start(&people, Config::default()).await;
+    let mut hub = TestHub::start(&people, Config::on(&on)).await;
     let mut other = crate::peers::header(&people[0]);
     other["kana"] = json!("サカモト タロウ");
     let wrong =
@@ -147,10 +144,9 @@ async fn another_patients_header_and_an_archived_group_are_held() {
     assert_eq!(hub.district.vital_link.doors.count("posts").await, 3);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sink_that_is_down_pauses_and_delays_nobody_else() {
+async fn a_sink_that_is_down_pauses_and_delays_nobody_else(on: On) {
     let people: Vec<Person> = (40..52).map(Person::synthetic).collect();
-    let mut hub = TestHub::start(&people, Config::default()).await;
+    let mut hub = TestHub::start(&people, Config::on(&on)).await;
     hub.district.mcs.doors.faults(json!({"status": 503})).await;
     for person in &people {
         hub.process(&Told::admitted(person, 120).admit()).await;
@@ -172,12 +168,11 @@ async fn a_sink_that_is_down_pauses_and_delays_nobody_else() {
     assert_eq!(hub.district.mcs.doors.count("posts").await, 12);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_facility_comes_from_the_configuration() {
+async fn the_facility_comes_from_the_configuration(on: On) {
     let person = Person::synthetic(60);
     let config = Config {
         mllp: format!("facility_by_sender = {{ HOSP01 = \"{HOSPITAL}\" }},"),
-        ..Config::default()
+        ..Config::on(&on)
     };
     let mut hub = TestHub::start(std::slice::from_ref(&person), config).await;
     let detail = hub.process(&Told::admitted(&person, 120).admit()).await;
@@ -219,8 +214,7 @@ async fn exchange(hub: &TestHub, text: &str, answers: usize) -> Vec<String> {
     codes
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_acknowledgment_modes() {
+async fn the_acknowledgment_modes(on: On) {
     let person = Person::synthetic(61);
     let admit = Told::admitted(&person, 120).admit();
     // MSH-15 and MSH-16 filled: enhanced mode.
@@ -232,7 +226,7 @@ async fn the_acknowledgment_modes() {
         fields[15] = application;
         format!("{}\r{rest}", fields.join("|"))
     };
-    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::default()).await;
+    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::on(&on)).await;
     assert_eq!(exchange(&hub, &message(&admit, "A1").text, 1).await, ["AA"]);
     assert_eq!(exchange(&hub, &enhanced("A2", "AL", "NE"), 1).await, ["CA"]);
     assert_eq!(
@@ -259,10 +253,9 @@ async fn the_acknowledgment_modes() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn sigterm_drains_and_leaves_nothing_half_done() {
+async fn sigterm_drains_and_leaves_nothing_half_done(on: On) {
     let people: Vec<Person> = (70..90).map(Person::synthetic).collect();
-    let mut hub = TestHub::start(&people, Config::default()).await;
+    let mut hub = TestHub::start(&people, Config::on(&on)).await;
     let address = hub.hub.mllp();
     let senders: Vec<_> = people
         .iter()
@@ -333,4 +326,15 @@ async fn a_second_hub_on_the_same_folder_is_refused() {
         renkei(&["run", "--config", "renkei.toml"], hub.folders.root.path()).await;
     assert_eq!(code, 64, "{complaint}");
     assert!(complaint.contains(Code::CFG_LOCKED.as_str()), "{complaint}");
+}
+
+on_each_store! {
+    inviting_a_helper_shortens_the_next_post,
+    a_helper_invited_between_planning_and_sending_shortens_that_post,
+    a_consent_withdrawn_between_planning_and_sending_stops_it,
+    another_patients_header_and_an_archived_group_are_held,
+    a_sink_that_is_down_pauses_and_delays_nobody_else,
+    the_facility_comes_from_the_configuration,
+    the_acknowledgment_modes,
+    sigterm_drains_and_leaves_nothing_half_done,
 }

@@ -72,7 +72,7 @@ impl TestHub {
         let folders = Folders::new();
         let district = District::start(folders.root.path(), people).await;
         folders.configure(&config, &district);
-        let office = Office::open(&folders.data()).await;
+        let office = Office::open(folders.home(&config.on)).await;
         prepare(&office).await;
         let hub = Hub::start(&folders, &config).await;
         let client = MllpClient::new(hub.mllp());

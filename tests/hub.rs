@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use crate::harness::until;
 use crate::peers::{District, SYSTEM};
 use crate::people::{HOSPITAL, HOSPITAL_NAME};
+use crate::stores::{Home, On};
 
 /// The binary that cargo has just built.
 pub(crate) const RENKEI: &str = env!("CARGO_BIN_EXE_renkei");
@@ -20,6 +21,10 @@ pub(crate) const RENKEI: &str = env!("CARGO_BIN_EXE_renkei");
 /// What a test wants otherwise than usual.
 #[derive(Clone)]
 pub(crate) struct Config {
+    /// Where the ledger lives.
+    pub(crate) on: On,
+    /// Where the hub reaches the ledger's server instead of where it is.
+    pub(crate) database: Option<String>,
     /// `notices.settle_secs`; 0 = every notice at once.
     pub(crate) settle_secs: u64,
     /// `hub.retry.first_millis`.
@@ -46,6 +51,8 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            on: On::Sqlite,
+            database: None,
             settle_secs: 0,
             retry_millis: 50,
             sheet: false,
@@ -56,6 +63,16 @@ impl Default for Config {
             ward_by_rest: false,
             log: "info",
             env: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// As usual, with the ledger there.
+    pub(crate) fn on(on: &On) -> Self {
+        Self {
+            on: on.clone(),
+            ..Self::default()
         }
     }
 }
@@ -82,6 +99,11 @@ impl Folders {
     /// The hub's own folder.
     pub(crate) fn data(&self) -> PathBuf {
         self.path("data")
+    }
+
+    /// The hub's ledger.
+    pub(crate) fn home(&self, on: &On) -> Home {
+        Home::new(on, self.data())
     }
 
     /// Writes `renkei.toml`: one hospital by MLLP, SS-MIX2 storages and a drop folder, three sinks.
@@ -168,6 +190,10 @@ adapter.folder = {{ path = "{root}/drop", facility = "{HOSPITAL}", poll_secs = 1
                 "\n[peer.ward]\nmode = \"live\"\nagreement_ref = \"test\"\n\
                  [peer.ward.adapter.ward.file_drop]\nfolder = \"{folder}\"\nfacility = \"{HOSPITAL}\"\npoll_secs = 1\n"
             );
+        }
+        let home = self.home(&config.on);
+        if let Some(database) = config.database.as_deref().or(home.address()) {
+            let _written = write!(text, "\n[ledger]\ndatabase = \"{database}\"\n");
         }
         let path = self.path("renkei.toml");
         std::fs::write(&path, text).unwrap();

@@ -9,6 +9,7 @@ use renkei_sim::hospital::{LabReport, LabRow, MllpClient, Person, Sex, What};
 use crate::harness::{TestHub, put, until};
 use crate::hub::Config;
 use crate::people::{Told, ago, message, register};
+use crate::stores::{On, on_each_store};
 
 /// A name that stands nowhere else: whoever finds it in a log has found a leak.
 const CANARY: (&str, &str) = ("鶸", "カナリヤマ");
@@ -90,6 +91,11 @@ async fn everything(hub: &TestHub) -> Vec<(String, Vec<u8>)> {
         };
         found.push(("a stored message".to_owned(), bytes));
     }
+    let rows = hub.office.all_rows().await;
+    found.extend(
+        rows.into_iter()
+            .map(|(table, row)| (table, row.into_bytes())),
+    );
     found
 }
 
@@ -141,13 +147,12 @@ fn what_is_said(person: &Person) -> Vec<renkei_sim::hospital::Event> {
     events
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_people_who_are_not_enrolled_nothing_is_kept() {
+async fn of_people_who_are_not_enrolled_nothing_is_kept(on: On) {
     let all = people(200);
     let (enrolled, others) = all.split_at(20);
     let config = Config {
         log: "trace",
-        ..Config::default()
+        ..Config::on(&on)
     };
     let mut hub = TestHub::start(enrolled, config).await;
     let mut client = MllpClient::new(hub.hub.mllp());
@@ -207,8 +212,7 @@ async fn of_people_who_are_not_enrolled_nothing_is_kept() {
     assert_eq!(detail.message.state, renkei::world::MessageState::Processed);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_log_names_a_patient() {
+async fn no_log_names_a_patient(on: On) {
     let mut canary = people(3);
     for person in &mut canary {
         (person.family, person.kana_family) = (CANARY.0.to_owned(), CANARY.1.to_owned());
@@ -216,7 +220,7 @@ async fn no_log_names_a_patient() {
     let config = Config {
         log: "trace",
         sheet: true,
-        ..Config::default()
+        ..Config::on(&on)
     };
     let mut hub = TestHub::start(&canary, config).await;
     hub.district
@@ -245,4 +249,9 @@ async fn no_log_names_a_patient() {
         }
     }
     assert!(named.is_empty(), "{named:?}");
+}
+
+on_each_store! {
+    of_people_who_are_not_enrolled_nothing_is_kept,
+    no_log_names_a_patient,
 }

@@ -22,5 +22,6 @@ mod people;
 mod posts;
 mod power;
 mod sender;
+mod stores;
 mod story;
 mod walk;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::{TestHub, until};
 use crate::hub::{Config, Hub, renkei};
 use crate::people::{Told, message, register};
+use crate::stores::{On, on_each_store};
 
 /// Somebody who is told of alarms.
 struct Watchman {
@@ -51,10 +52,10 @@ impl Watchman {
 }
 
 /// A configuration that serves metrics and health on a free port.
-fn watched() -> Config {
+fn watched(on: &On) -> Config {
     Config {
         observe: "listen = \"127.0.0.1:0\"\nalarms.free_space_percent = 0".to_owned(),
-        ..Config::default()
+        ..Config::on(on)
     }
 }
 
@@ -115,11 +116,10 @@ impl Monitor {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_message_is_counted_at_every_stop() {
+async fn a_message_is_counted_at_every_stop(on: On) {
     let person = Person::synthetic(700);
     let stranger = Person::synthetic(701);
-    let mut hub = TestHub::start(std::slice::from_ref(&person), watched()).await;
+    let mut hub = TestHub::start(std::slice::from_ref(&person), watched(&on)).await;
     let monitor = Monitor::of(&hub.hub);
     assert_eq!(monitor.sum("renkei_build_info", &[]).await, 1.0);
     let sent = hub.send(&Told::admitted(&person, 120).admit()).await;
@@ -199,9 +199,8 @@ async fn a_message_is_counted_at_every_stop() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hub_that_runs_is_alive_and_ready() {
-    let hub = TestHub::start(&[], watched()).await;
+async fn a_hub_that_runs_is_alive_and_ready(on: On) {
+    let hub = TestHub::start(&[], watched(&on)).await;
     let monitor = Monitor::of(&hub.hub);
     for path in ["/healthz", "/readyz"] {
         let (status, text) = monitor.get(path).await;
@@ -223,8 +222,7 @@ fn said(hub: &TestHub, what: &str, alarm: &str) -> usize {
         .count()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_alarm_is_raised_once_and_resolved_once_and_outlives_a_restart() {
+async fn an_alarm_is_raised_once_and_resolved_once_and_outlives_a_restart(on: On) {
     let watchman = Watchman::start().await;
     *watchman.deaf.lock().unwrap() = true;
     let person = Person::synthetic(702);
@@ -234,7 +232,7 @@ async fn an_alarm_is_raised_once_and_resolved_once_and_outlives_a_restart() {
              oldest_pending_secs = 1, free_space_percent = 0, webhook = \"{}\" }}",
             watchman.url
         ),
-        ..Config::default()
+        ..Config::on(&on)
     };
     let people = std::slice::from_ref(&person);
     let mut hub = TestHub::prepared(people, config, async |office| {
@@ -306,14 +304,13 @@ async fn an_alarm_is_raised_once_and_resolved_once_and_outlives_a_restart() {
     assert!(!out.contains("! alarm"), "{out}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sink_that_stays_away_and_a_full_disk_are_alarms_too() {
+async fn a_sink_that_stays_away_and_a_full_disk_are_alarms_too(on: On) {
     let person = Person::synthetic(703);
     let config = Config {
         observe: "listen = \"127.0.0.1:0\"\nevery_secs = 1\nalarms = { good_for_secs = 1, \
                   oldest_pending_secs = 1, sink_paused_secs = 1, free_space_percent = 100 }"
             .to_owned(),
-        ..Config::default()
+        ..Config::on(&on)
     };
     let mut hub = TestHub::start(std::slice::from_ref(&person), config).await;
     let monitor = Monitor::of(&hub.hub);
@@ -344,4 +341,11 @@ async fn a_sink_that_stays_away_and_a_full_disk_are_alarms_too() {
         until(alarm, async || said(&hub, "alarm resolved", alarm) == 1).await;
     }
     assert_eq!(said(&hub, "alarm resolved", "free_space"), 0);
+}
+
+on_each_store! {
+    a_message_is_counted_at_every_stop,
+    a_hub_that_runs_is_alive_and_ready,
+    an_alarm_is_raised_once_and_resolved_once_and_outlives_a_restart,
+    a_sink_that_stays_away_and_a_full_disk_are_alarms_too,
 }

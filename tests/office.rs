@@ -1,7 +1,6 @@
 //! What operators do and see, through the same verbs as the command line, beside a running hub.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use jiff::Timestamp;
 use renkei::store::operator::{
@@ -12,60 +11,72 @@ use renkei::store::sql::{Access, Database};
 use renkei::world::{DeliveryState, MessageState};
 use renkei_core::{Code, FacilityId, LocalId, SinkName};
 use renkei_sim::hospital::Person;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection, Row, SqliteConnection};
 use tokio::sync::Mutex;
 
 use crate::peers::{SINKS, peer_ref};
 use crate::people::{HOSPITAL, kana, sex};
+use crate::stores::{Home, Line, Look};
 
 /// An operator's desk.
 pub(crate) struct Office {
     pub(crate) ledger: Database,
     /// For counting; nothing is written over it but by [`Office::forget_walks`].
-    look: Mutex<SqliteConnection>,
+    look: Mutex<Look>,
 }
 
 impl Office {
     /// Opens the ledger of a hub that may be running or not.
-    pub(crate) async fn open(data: &Path) -> Self {
-        let ledger = Database::open(data, Access::Command).await.unwrap();
-        let options = SqliteConnectOptions::new().filename(data.join("renkei.db"));
-        let look = SqliteConnection::connect_with(&options).await.unwrap();
+    pub(crate) async fn open(home: impl Into<Home>) -> Self {
+        let home = home.into();
+        home.prepare().await;
+        let ledger = Database::open(home.place(), Access::Command).await.unwrap();
+        let look = Look::into(&home).await;
         Self {
             ledger,
             look: Mutex::new(look),
         }
     }
 
+    async fn rows(&self, sql: &str) -> Vec<Line> {
+        self.look.lock().await.rows(sql).await.unwrap()
+    }
+
     /// A number out of the ledger.
-    pub(crate) async fn number(&self, sql: &'static str) -> i64 {
-        let mut look = self.look.lock().await;
-        let row = sqlx::query(sql).fetch_one(&mut *look).await.unwrap();
-        row.get::<Option<i64>, _>(0).unwrap_or(0)
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        self.rows(sql).await[0].number()
     }
 
     /// Rows of one text column.
-    pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
-        let mut look = self.look.lock().await;
-        let rows = sqlx::query(sql).fetch_all(&mut *look).await.unwrap();
-        rows.iter().map(|row| row.get(0)).collect()
+    pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
+        self.rows(sql).await.iter().map(Line::text).collect()
     }
 
     /// Rows of one column of bytes.
-    pub(crate) async fn blobs(&self, sql: &'static str) -> Vec<Vec<u8>> {
-        let mut look = self.look.lock().await;
-        let rows = sqlx::query(sql).fetch_all(&mut *look).await.unwrap();
-        rows.iter().map(|row| row.get(0)).collect()
+    pub(crate) async fn blobs(&self, sql: &str) -> Vec<Vec<u8>> {
+        self.rows(sql).await.iter().map(Line::bytes).collect()
     }
 
     /// As if the memory of what was read from storages were lost.
     pub(crate) async fn forget_walks(&self) {
+        self.rows("DELETE FROM note WHERE source = 'storage'").await;
+    }
+
+    /// Every row of a ledger that has no file to look into; nothing of one that has.
+    pub(crate) async fn all_rows(&self) -> Vec<(String, String)> {
         let mut look = self.look.lock().await;
-        sqlx::query("DELETE FROM note WHERE source = 'storage'")
-            .execute(&mut *look)
-            .await
-            .unwrap();
+        let mut all = Vec::new();
+        if matches!(*look, Look::Sqlite(_)) {
+            return all;
+        }
+        let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema()";
+        for table in look.rows(tables).await.unwrap() {
+            let table = table.text();
+            let rows = format!("SELECT t::text FROM \"{table}\" AS t");
+            let rows = look.rows(&rows).await.unwrap();
+            all.extend(rows.iter().map(|row| (table.clone(), row.text())));
+        }
+        assert!(all.len() > 100, "a ledger says a lot");
+        all
     }
 
     /// Enrols people at the hospital.

@@ -11,6 +11,7 @@ use crate::harness::{TestHub, put, until, until_within};
 use crate::hub::Config;
 use crate::peers::SINKS;
 use crate::people::{Told, ago, register};
+use crate::stores::{On, on_each_store};
 use crate::story::Dice;
 
 const PEOPLE: u64 = 200;
@@ -112,13 +113,12 @@ async fn posts(hub: &TestHub, sink: &str) -> BTreeMap<String, usize> {
     kinds
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_history_tells_nobody_until_it_is_released_and_then_only_of_stays() {
+async fn a_history_tells_nobody_until_it_is_released_and_then_only_of_stays(on: On) {
     let people: Vec<Person> = (0..PEOPLE)
         .map(|number| Person::synthetic(5000 + number))
         .collect();
     let mut dice = Dice(82);
-    let mut hub = TestHub::start(&people, Config::default()).await;
+    let mut hub = TestHub::start(&people, Config::on(&on)).await;
     // The first walk finds everything there already: it is history.
     let mut files = 0;
     let histories: Vec<_> = people
@@ -197,4 +197,8 @@ async fn a_history_tells_nobody_until_it_is_released_and_then_only_of_stays() {
     .await;
     hub.idle().await;
     assert_eq!(hub.district.effects().await, effects);
+}
+
+on_each_store! {
+    a_history_tells_nobody_until_it_is_released_and_then_only_of_stays,
 }

@@ -8,6 +8,7 @@ use crate::harness::{TestHub, until};
 use crate::hub::Config;
 use crate::peers::{Post, SINKS};
 use crate::people::{Told, ago, message, register};
+use crate::stores::{On, on_each_store};
 
 /// How the hospital speaks.
 #[derive(Clone, Copy, PartialEq)]
@@ -15,6 +16,12 @@ enum Way {
     Mllp,
     Storage,
 }
+
+/// Messages that came over the line or by the drop folder, and those of them that have ended.
+const TAKEN: &str = "SELECT count(*) FROM message WHERE source IN ('hospital', 'drop')";
+const SAID: &str = "SELECT count(*) FROM outcome JOIN message USING (position) WHERE source IN ('hospital', 'drop')";
+/// Messages of the storages that have ended; what peers answered is counted elsewhere.
+const STORED: &str = "SELECT count(*) FROM outcome JOIN message USING (position) WHERE source IN ('storage', 'again')";
 
 async fn say(hub: &mut TestHub, way: Way, event: &Event) {
     match way {
@@ -57,12 +64,12 @@ fn has(post: &Post, part: &str) -> bool {
 }
 
 /// Admission, discharge with documents, correction, cancellation.
-async fn a_stay(way: Way) {
+async fn a_stay(on: On, way: Way) {
     let person = Person::synthetic(4);
     let config = Config {
         settle_secs: 1,
         sheet: true,
-        ..Config::default()
+        ..Config::on(&on)
     };
     let mut hub = TestHub::start(std::slice::from_ref(&person), config).await;
     let mut told = Told::admitted(&person, 300);
@@ -190,20 +197,17 @@ fn names_the_first(sink: &str, posts: &[Post], change: &str) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stay_told_over_mllp_reaches_every_kind_of_peer() {
-    a_stay(Way::Mllp).await;
+async fn a_stay_told_over_mllp_reaches_every_kind_of_peer(on: On) {
+    a_stay(on, Way::Mllp).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stay_told_by_a_storage_reaches_every_kind_of_peer() {
-    a_stay(Way::Storage).await;
+async fn a_stay_told_by_a_storage_reaches_every_kind_of_peer(on: On) {
+    a_stay(on, Way::Storage).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn both_ways_together_tell_it_once() {
+async fn both_ways_together_tell_it_once(on: On) {
     let person = Person::synthetic(5);
-    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::default()).await;
+    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::on(&on)).await;
     let mut told = Told::admitted(&person, 300);
     let events = [
         register(&person, 301),
@@ -220,17 +224,16 @@ async fn both_ways_together_tell_it_once() {
         hub.store(event);
     }
     until("the storage was read", async || {
-        hub.office.number("SELECT count(*) FROM outcome").await == 6
+        hub.office.number(STORED).await == 3
     })
     .await;
     hub.idle().await;
     assert_eq!(hub.district.effects().await, before);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_flags_of_a_storage_correct_and_cancel() {
+async fn the_flags_of_a_storage_correct_and_cancel(on: On) {
     let person = Person::synthetic(6);
-    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::default()).await;
+    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::on(&on)).await;
     let mut told = Told::admitted(&person, 300);
     hub.store(&register(&person, 301));
     hub.store(&told.admit());
@@ -265,18 +268,14 @@ async fn the_flags_of_a_storage_correct_and_cancel() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_same_bytes_are_acknowledged_again_and_change_nothing() {
+async fn the_same_bytes_are_acknowledged_again_and_change_nothing(on: On) {
     let person = Person::synthetic(7);
-    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::default()).await;
+    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::on(&on)).await;
     let told = Told::admitted(&person, 120);
     let first = hub.send(&told.admit()).await;
     hub.ended(&first.control_id).await;
     hub.idle().await;
-    let (messages, effects) = (
-        hub.office.number("SELECT count(*) FROM message").await,
-        hub.district.effects().await,
-    );
+    let (messages, effects) = (hub.office.number(TAKEN).await, hub.district.effects().await);
     for _ in 0..3 {
         let ack = hub.send_bytes(&first.bytes).await;
         assert_eq!(
@@ -285,10 +284,7 @@ async fn the_same_bytes_are_acknowledged_again_and_change_nothing() {
         );
     }
     hub.idle().await;
-    assert_eq!(
-        hub.office.number("SELECT count(*) FROM message").await,
-        messages
-    );
+    assert_eq!(hub.office.number(TAKEN).await, messages);
     assert_eq!(hub.district.effects().await, effects);
 
     // The same control id with other bytes is another message, and says so.
@@ -296,7 +292,7 @@ async fn the_same_bytes_are_acknowledged_again_and_change_nothing() {
     let ack = hub.send_bytes(&other.bytes).await;
     assert_eq!(ack.code, "AA");
     until("both are kept", async || {
-        hub.office.number("SELECT count(*) FROM outcome").await == messages + 1
+        hub.office.number(SAID).await == messages + 1
     })
     .await;
     let detail = hub.ended(&first.control_id).await;
@@ -309,10 +305,9 @@ async fn the_same_bytes_are_acknowledged_again_and_change_nothing() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_before_its_order_holds_the_late_order_off() {
+async fn a_cancel_before_its_order_holds_the_late_order_off(on: On) {
     let person = Person::synthetic(8);
-    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::default()).await;
+    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::on(&on)).await;
     let told = Told::admitted(&person, 120);
     hub.process(&told.admit()).await;
     let order = Prescription {
@@ -342,16 +337,15 @@ async fn a_cancel_before_its_order_holds_the_late_order_off() {
         .process(&told.step(60, What::Prescribe(order)).order(9))
         .await;
     assert_eq!(detail.message.state, MessageState::Processed);
-    let alive = "SELECT count(*) FROM resource WHERE kind = 'MedicationRequest' AND withdrawn = 0";
+    let alive = "SELECT count(*) FROM resource WHERE kind = 'MedicationRequest' AND NOT withdrawn";
     assert_eq!(hub.office.number(alive).await, 0);
     let known = "SELECT count(*) FROM resource WHERE kind = 'MedicationRequest'";
     assert_eq!(hub.office.number(known).await, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_late_message_is_kept_beside_what_is_newer() {
+async fn a_late_message_is_kept_beside_what_is_newer(on: On) {
     let mut person = Person::synthetic(9);
-    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::default()).await;
+    let mut hub = TestHub::start(std::slice::from_ref(&person), Config::on(&on)).await;
     hub.process(&register(&person, 10)).await;
     let versions = hub.office.number("SELECT count(*) FROM version").await;
     person.phone = "03-0000-7777".to_owned();
@@ -370,16 +364,15 @@ async fn a_late_message_is_kept_beside_what_is_newer() {
     );
     assert!(
         hub.office
-            .number("SELECT count(*) FROM sighting WHERE late = 1")
+            .number("SELECT count(*) FROM sighting WHERE late")
             .await
             >= 1
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_messages_in_one_file_or_frame_are_two() {
+async fn two_messages_in_one_file_or_frame_are_two(on: On) {
     let people = [Person::synthetic(10), Person::synthetic(11)];
-    let mut hub = TestHub::start(&people, Config::default()).await;
+    let mut hub = TestHub::start(&people, Config::on(&on)).await;
     let built = people.each_ref().map(|person| {
         let told = Told::admitted(person, 120);
         message(&told.admit(), &format!("TWO{}", person.local_id))
@@ -404,20 +397,16 @@ async fn two_messages_in_one_file_or_frame_are_two() {
     // The same two in one frame: both known already, by another source; nobody is told again.
     hub.send_bytes(&both).await;
     until("both came over the line", async || {
-        hub.office.number("SELECT count(*) FROM outcome").await == 4
+        hub.office.number(SAID).await == 4
     })
     .await;
     hub.idle().await;
     assert_eq!(hub.district.effects().await, 6);
 }
 
-/// Messages of the hospital that have ended; what peers answered is counted elsewhere.
-const STORED: &str = "SELECT count(*) FROM outcome JOIN message USING (position) WHERE source IN ('storage', 'again')";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_storage_walked_again_and_a_replay_tell_nobody() {
+async fn the_storage_walked_again_and_a_replay_tell_nobody(on: On) {
     let people: Vec<Person> = (20..26).map(Person::synthetic).collect();
-    let mut hub = TestHub::start(&people, Config::default()).await;
+    let mut hub = TestHub::start(&people, Config::on(&on)).await;
     for person in &people {
         let mut told = Told::admitted(person, 300);
         hub.store(&register(person, 301));
@@ -462,4 +451,16 @@ async fn the_storage_walked_again_and_a_replay_tell_nobody() {
     hub.idle().await;
     assert_eq!(hub.district.effects().await, effects);
     assert!(hub.office.codes(DeliveryState::Held).await.is_empty());
+}
+
+on_each_store! {
+    a_stay_told_over_mllp_reaches_every_kind_of_peer,
+    a_stay_told_by_a_storage_reaches_every_kind_of_peer,
+    both_ways_together_tell_it_once,
+    the_flags_of_a_storage_correct_and_cancel,
+    the_same_bytes_are_acknowledged_again_and_change_nothing,
+    a_cancel_before_its_order_holds_the_late_order_off,
+    a_late_message_is_kept_beside_what_is_newer,
+    two_messages_in_one_file_or_frame_are_two,
+    the_storage_walked_again_and_a_replay_tell_nobody,
 }
