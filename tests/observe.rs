@@ -1,10 +1,13 @@
 //! A hub that is watched: its figures, its health, and what they do not say.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use renkei_sim::hospital::Person;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::harness::{TestHub, until};
@@ -43,9 +46,11 @@ impl Watchman {
     }
 
     /// What was heard of an alarm: its states, in order.
-    fn states(&self, alarm: &str) -> Vec<String> {
+    fn states(&self, alarm: &str, sink: &str) -> Vec<String> {
         let heard = self.heard.lock().unwrap();
-        let of = heard.iter().filter(|told| told["alarm"] == alarm);
+        let of = heard
+            .iter()
+            .filter(|told| told["alarm"] == alarm && told["sink"] == sink);
         of.map(|told| told["state"].as_str().unwrap().to_owned())
             .collect()
     }
@@ -215,10 +220,10 @@ async fn a_hub_that_runs_is_alive_and_ready(on: On) {
 }
 
 /// How often the hub's logs of a test say that an alarm was raised or resolved.
-fn said(hub: &TestHub, what: &str, alarm: &str) -> usize {
+fn said(hub: &TestHub, what: &str, alarm: &str, sink: &str) -> usize {
     let log = hub.hub.log_text();
     let of = log.lines().filter(|line| line.contains(what));
-    of.filter(|line| line.contains(&format!("alarm=\"{alarm}\"")))
+    of.filter(|line| line.contains(&format!("alarm=\"{alarm}\" sink=\"{sink}\"")))
         .count()
 }
 
@@ -256,7 +261,10 @@ async fn an_alarm_is_raised_once_and_resolved_once_and_outlives_a_restart(on: On
         monitor.sum("renkei_alarm", &raised).await == 1.0
     })
     .await;
-    assert_eq!(said(&hub, "alarm raised", "oldest_pending"), 1);
+    until("it is logged", async || {
+        said(&hub, "alarm raised", "oldest_pending", "mcs") == 1
+    })
+    .await;
     assert!(hub.hub.log_text().contains("code=RNK-OPS-002"));
     let root = hub.folders.root.path().to_owned();
     let (code, out, _) = renkei(&["status", "--config", "renkei.toml"], &root).await;
@@ -270,7 +278,7 @@ async fn an_alarm_is_raised_once_and_resolved_once_and_outlives_a_restart(on: On
     hub.restart_after(async |_| *watchman.deaf.lock().unwrap() = false)
         .await;
     until("the webhook has it", async || {
-        watchman.states("oldest_pending") == ["raised"]
+        watchman.states("oldest_pending", "mcs") == ["raised"]
     })
     .await;
     let monitor = Monitor::of(&hub.hub);
@@ -279,11 +287,12 @@ async fn an_alarm_is_raised_once_and_resolved_once_and_outlives_a_restart(on: On
     })
     .await;
     assert_eq!(
-        said(&hub, "alarm raised", "oldest_pending"),
+        said(&hub, "alarm raised", "oldest_pending", "mcs"),
         0,
         "said by the run before"
     );
-    let told = watchman.heard.lock().unwrap()[0].clone();
+    let heard = watchman.heard.lock().unwrap().clone();
+    let told = heard.iter().find(|told| told["sink"] == "mcs").unwrap();
     assert_eq!(
         (&told["code"], &told["sink"]),
         (&json!("RNK-OPS-002"), &json!("mcs"))
@@ -295,8 +304,8 @@ async fn an_alarm_is_raised_once_and_resolved_once_and_outlives_a_restart(on: On
 
     hub.office.pause("mcs", false).await;
     until("it is over", async || {
-        watchman.states("oldest_pending") == ["raised", "resolved"]
-            && said(&hub, "alarm resolved", "oldest_pending") == 1
+        watchman.states("oldest_pending", "mcs") == ["raised", "resolved"]
+            && said(&hub, "alarm resolved", "oldest_pending", "mcs") == 1
     })
     .await;
     assert_eq!(monitor.sum("renkei_alarm", &raised).await, 0.0);
@@ -327,7 +336,7 @@ async fn a_sink_that_stays_away_and_a_full_disk_are_alarms_too(on: On) {
             monitor.sum("renkei_alarm", &labels).await == 1.0
         })
         .await;
-        assert_eq!(said(&hub, "alarm raised", alarm), 1, "{alarm}");
+        until(alarm, async || said(&hub, "alarm raised", alarm, sink) == 1).await;
     }
     assert_eq!(
         monitor.sum("renkei_sink_paused", &["sink=\"mcs\""]).await,
@@ -338,9 +347,199 @@ async fn a_sink_that_stays_away_and_a_full_disk_are_alarms_too(on: On) {
     assert_eq!(monitor.sum("renkei_alarm", &["sink=\"ward\""]).await, 0.0);
     hub.district.mcs.doors.faults(json!({})).await;
     for alarm in ["oldest_pending", "sink_paused"] {
-        until(alarm, async || said(&hub, "alarm resolved", alarm) == 1).await;
+        until(alarm, async || {
+            said(&hub, "alarm resolved", alarm, "mcs") == 1
+        })
+        .await;
     }
-    assert_eq!(said(&hub, "alarm resolved", "free_space"), 0);
+    assert_eq!(said(&hub, "alarm resolved", "free_space", ""), 0);
+}
+
+fn ops(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../ops")
+        .join(path)
+}
+
+/// `ops/alerts/renkei.rules.yml`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rules {
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    name: String,
+    rules: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    alert: String,
+    expr: String,
+    r#for: String,
+    labels: std::collections::BTreeMap<String, String>,
+    annotations: std::collections::BTreeMap<String, String>,
+}
+
+fn rules() -> Vec<Rule> {
+    let text = std::fs::read_to_string(ops("alerts/renkei.rules.yml")).unwrap();
+    let rules: Rules = serde_saphyr::from_str(&text).unwrap();
+    assert_eq!(rules.groups.len(), 1);
+    assert_eq!(rules.groups[0].name, "renkei");
+    rules
+        .groups
+        .into_iter()
+        .flat_map(|group| group.rules)
+        .collect()
+}
+
+/// The queries of every panel of the dashboard.
+fn queries() -> Vec<String> {
+    let text = std::fs::read_to_string(ops("grafana/renkei.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels
+        .iter()
+        .filter_map(|panel| panel["targets"].as_array());
+    let queries = targets.flatten().map(|target| target["expr"].as_str());
+    queries.map(|query| query.unwrap().to_owned()).collect()
+}
+
+/// The metrics a query asks for: words outside of label matchers that are neither functions nor
+/// grouping.
+fn metrics_of(query: &str) -> BTreeSet<String> {
+    let (mut outside, mut depth, mut quoted) = (String::new(), 0, false);
+    for character in query.chars() {
+        match character {
+            '"' => quoted = !quoted,
+            '{' | '[' if !quoted => depth += 1,
+            '}' | ']' if !quoted => depth -= 1,
+            other if depth == 0 && !quoted => outside.push(other),
+            _ => {}
+        }
+    }
+    const WORDS: [&str; 16] = [
+        "and", "by", "code", "instance", "le", "max", "name", "on", "or", "outcome", "sink",
+        "source", "state", "sum", "verb", "version",
+    ];
+    let mut metrics = BTreeSet::new();
+    let mut rest = outside.as_str();
+    while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic()) {
+        rest = &rest[start..];
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        if !after.trim_start().starts_with('(') && !WORDS.contains(&word) {
+            metrics.insert(word.to_owned());
+        }
+        rest = after;
+    }
+    metrics
+}
+
+#[test]
+fn a_query_is_taken_apart() {
+    let query = "histogram_quantile(0.99, sum by (le, verb) (rate(a_bucket{verb=\"accept\"}[5m]))) / b > 0 or vector(0)";
+    assert_eq!(
+        metrics_of(query),
+        ["a_bucket", "b"].map(str::to_owned).into()
+    );
+}
+
+#[test]
+fn every_rule_waits_and_leads_to_its_page_in_both_languages() {
+    let runbook = std::fs::read_to_string(ops("runbooks/alarms.md")).unwrap();
+    for rule in rules() {
+        let Rule {
+            alert,
+            r#for,
+            labels,
+            annotations,
+            ..
+        } = &rule;
+        assert!(r#for.ends_with('m'), "{alert}");
+        let kana = |text: &str| text.chars().any(|c| matches!(c, 'ぁ'..='ヶ'));
+        assert!(kana(&annotations["summary_ja"]), "{alert}");
+        assert!(!kana(&annotations["summary_en"]), "{alert}");
+        assert_eq!(annotations["runbook"], "ops/runbooks/alarms.md", "{alert}");
+        assert!(
+            ["page", "ticket"].contains(&labels["severity"].as_str()),
+            "{alert}"
+        );
+        match labels.get("code") {
+            Some(code) => {
+                assert!(
+                    ops(&format!("errors/{code}.md")).exists(),
+                    "{alert}: {code}"
+                );
+                assert!(runbook.contains(code), "{alert}: {code}");
+            }
+            None => assert!(runbook.contains(&format!("`{alert}`")), "{alert}"),
+        }
+    }
+    // The hub's own alarms and the rules ask the same questions.
+    let codes: BTreeSet<String> = rules()
+        .into_iter()
+        .filter_map(|rule| rule.labels.get("code").cloned())
+        .filter(|code| code.starts_with("RNK-OPS-"))
+        .collect();
+    let own: BTreeSet<String> = renkei_core::Code::ALL
+        .iter()
+        .map(ToString::to_string)
+        .filter(|code| code.starts_with("RNK-OPS-"))
+        .collect();
+    assert!(codes.is_subset(&own) && codes.len() == 6, "{codes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_and_the_rules_ask_for_figures_a_hub_shows() {
+    let person = Person::synthetic(704);
+    let mut hub = TestHub::start(std::slice::from_ref(&person), watched()).await;
+    let monitor = Monitor::of(&hub.hub);
+    hub.process(&Told::admitted(&person, 120).admit()).await;
+    hub.idle().await;
+    let mut asked: BTreeSet<String> = rules()
+        .iter()
+        .flat_map(|rule| metrics_of(&rule.expr))
+        .collect();
+    assert!(asked.remove("up"), "Prometheus' own");
+    for query in queries() {
+        let metrics = metrics_of(&query);
+        assert!(!metrics.is_empty(), "{query}");
+        asked.extend(metrics);
+    }
+    assert!(asked.len() > 25, "{asked:?}");
+    let mut missing = asked.clone();
+    let mut shown = BTreeSet::new();
+    until(&format!("all of {asked:?} are shown"), async || {
+        let metrics = monitor.metrics().await;
+        shown.extend(
+            metrics
+                .into_iter()
+                .map(|(series, _)| series.split('{').next().unwrap().to_owned()),
+        );
+        missing = asked.difference(&shown).cloned().collect();
+        missing.is_empty()
+    })
+    .await;
+    // And the other way round: what a hub shows about itself is on the dashboard.
+    let (_, text) = monitor.get("/metrics").await;
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    for family in families.map(|line| line.split(' ').next().unwrap()) {
+        assert!(
+            asked.iter().any(|metric| metric.starts_with(family)),
+            "{family} is on no panel"
+        );
+        assert!(
+            text.contains(&format!("# HELP {family} ")),
+            "{family} has no help"
+        );
+    }
 }
 
 on_each_store! {
