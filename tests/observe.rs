@@ -496,10 +496,9 @@ fn every_rule_waits_and_leads_to_its_page_in_both_languages() {
     assert!(codes.is_subset(&own) && codes.len() == 6, "{codes:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_dashboard_and_the_rules_ask_for_figures_a_hub_shows() {
+async fn the_dashboard_and_the_rules_ask_for_figures_a_hub_shows(on: On) {
     let person = Person::synthetic(704);
-    let mut hub = TestHub::start(std::slice::from_ref(&person), watched()).await;
+    let mut hub = TestHub::start(std::slice::from_ref(&person), watched(&on)).await;
     let monitor = Monitor::of(&hub.hub);
     hub.process(&Told::admitted(&person, 120).admit()).await;
     hub.idle().await;
@@ -547,4 +546,5 @@ on_each_store! {
     a_hub_that_runs_is_alive_and_ready,
     an_alarm_is_raised_once_and_resolved_once_and_outlives_a_restart,
     a_sink_that_stays_away_and_a_full_disk_are_alarms_too,
+    the_dashboard_and_the_rules_ask_for_figures_a_hub_shows,
 }
