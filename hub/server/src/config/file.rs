@@ -263,7 +263,6 @@ fn shadow() -> SinkMode {
 }
 
 /// The kinds of peer.
-#[expect(clippy::large_enum_variant, reason = "read once at the start")]
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PeerAdapter {
