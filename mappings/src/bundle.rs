@@ -52,7 +52,7 @@ pub fn collection_bundle(message: &Message, draft: &Draft) -> String {
         entry: entry.collect(),
         ..Bundle::default()
     };
-    bundle.to_json().unwrap_or_default()
+    bundle.to_json()
 }
 
 /// An absolute address, so that `Type/id` within the bundle resolves against it (FHIR R4 §2.36.4.1).
@@ -98,5 +98,5 @@ fn absent_patient(draft: &Draft, bodies: &[(String, String)]) -> Option<(String,
         )],
         ..Patient::default()
     };
-    Some((reference, patient.to_json().ok()?))
+    Some((reference, patient.to_json()))
 }

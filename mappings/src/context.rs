@@ -284,15 +284,11 @@ impl<'m> Context<'m> {
 
     /// Records a resource under its key, as said by the purpose of the message, replacing what was there.
     /// Adjust the returned entry where the rules differ. `body` is the resource printed.
-    pub(crate) fn record(
-        &mut self,
-        key: ResourceKey,
-        body: Result<String, serde_json::Error>,
-    ) -> &mut DraftResource {
+    pub(crate) fn record(&mut self, key: ResourceKey, body: String) -> &mut DraftResource {
         let at = self.draft.resources.len();
         self.draft.resources.push(DraftResource {
             key,
-            body: Sensitive::new(body.unwrap_or_default()),
+            body: Sensitive::new(body),
             source_time: self.source_time,
             storage_order: self.storage_order,
             authority: Authority::Primary,

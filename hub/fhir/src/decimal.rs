@@ -6,14 +6,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
-
 /// A decimal number that is printed in JSON exactly as it is spelled here (FHIR R4 `decimal`).
 ///
 /// Two decimals are equal when their spelling is equal: `6.8` and `6.80` differ.
-#[derive(Clone)]
-pub struct Decimal<'a>(Cow<'a, RawValue>);
+#[derive(Clone, PartialEq, Eq)]
+pub struct Decimal<'a>(Cow<'a, str>);
 
 impl<'a> Decimal<'a> {
     /// The longest spelling accepted. Measured values have a handful of digits; more is not a measurement.
@@ -33,17 +30,17 @@ impl<'a> Decimal<'a> {
             return None;
         }
         let json = json_spelling(text)?;
-        json.parse::<f64>().ok().filter(|value| value.is_finite())?;
-        Some(Self(match json {
-            Cow::Borrowed(json) => Cow::Borrowed(serde_json::from_str(json).ok()?),
-            Cow::Owned(json) => Cow::Owned(RawValue::from_string(json).ok()?),
-        }))
+        // Only a power of ten can carry so few characters beyond a double.
+        if json.contains(['e', 'E']) {
+            json.parse::<f64>().ok().filter(|value| value.is_finite())?;
+        }
+        Some(Self(json))
     }
 
     /// The spelling that will be printed, a valid JSON number.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.get()
+        &self.0
     }
 
     /// The same number, independent of the text it was read from.
@@ -59,26 +56,9 @@ impl fmt::Debug for Decimal<'_> {
     }
 }
 
-impl PartialEq for Decimal<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Decimal<'_> {}
-
 impl From<u32> for Decimal<'static> {
     fn from(value: u32) -> Self {
-        // Digits are always valid JSON; the fallback keeps this total without a panic path.
-        let raw =
-            RawValue::from_string(value.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned());
-        Self(Cow::Owned(raw))
-    }
-}
-
-impl Serialize for Decimal<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        Self(Cow::Owned(value.to_string()))
     }
 }
 
@@ -104,27 +84,27 @@ fn json_spelling(text: &str) -> Option<Cow<'_, str>> {
             return None;
         }
     }
+    let has_zeros = integer.len() > 1 && integer.starts_with('0');
+    let has_bare_point = mantissa.ends_with('.');
+    if !has_zeros && !has_bare_point && !integer.is_empty() && !text.starts_with('+') {
+        return Some(Cow::Borrowed(text));
+    }
     let significant = integer.trim_start_matches('0');
-    let integer = match (significant, integer) {
-        ("", "0") => integer,
-        ("", _) => "0",
-        _ => significant,
-    };
     let mut spelled = String::with_capacity(text.len() + 1);
     if negative {
         spelled.push('-');
     }
-    spelled.push_str(integer);
+    spelled.push_str(if significant.is_empty() {
+        "0"
+    } else {
+        significant
+    });
     if !fraction.is_empty() {
         spelled.push('.');
         spelled.push_str(fraction);
     }
     spelled.push_str(exponent);
-    Some(if spelled == text {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(spelled)
-    })
+    Some(Cow::Owned(spelled))
 }
 
 #[cfg(test)]
@@ -134,7 +114,7 @@ mod tests {
     use super::Decimal;
 
     fn spelled(text: &str) -> Option<String> {
-        Decimal::parse(text).map(|decimal| serde_json::to_string(&decimal).unwrap())
+        Decimal::parse(text).map(|decimal| decimal.as_str().to_owned())
     }
 
     #[test]

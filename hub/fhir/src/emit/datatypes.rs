@@ -2,15 +2,14 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Text, choice, element};
+use super::{Element, Text, choice, element};
 use crate::Decimal;
 
 /// JSON text that is already FHIR, taken over byte for byte.
-#[derive(Debug, Clone)]
-pub struct RawJson<'a>(Cow<'a, RawValue>);
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawJson<'a>(Cow<'a, str>);
 
 impl<'a> RawJson<'a> {
     /// Takes over `json` after checking that it is one JSON value.
@@ -18,15 +17,12 @@ impl<'a> RawJson<'a> {
     /// # Errors
     /// When it is not.
     pub fn parse(json: &'a str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(json).map(|raw| Self(Cow::Borrowed(raw)))
+        serde_json::from_str(json).map(|raw: &RawValue| Self(Cow::Borrowed(raw.get())))
     }
 
-    /// Keeps `json` after checking that it is one JSON value.
-    ///
-    /// # Errors
-    /// When it is not.
-    pub fn from_string(json: String) -> Result<RawJson<'static>, serde_json::Error> {
-        RawValue::from_string(json).map(|raw| RawJson(Cow::Owned(raw)))
+    /// A resource printed here.
+    pub(super) fn printed(resource: &impl Element) -> RawJson<'static> {
+        RawJson(Cow::Owned(super::printed(resource)))
     }
 
     /// The same text without a copy.
@@ -38,19 +34,7 @@ impl<'a> RawJson<'a> {
     /// The text taken over.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.get()
-    }
-}
-
-impl PartialEq for RawJson<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Serialize for RawJson<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        &self.0
     }
 }
 
@@ -217,7 +201,6 @@ element! {
     Extension {
         extension: Vec<Extension<'a>>,
         url: Text<'a>,
-        #[serde(flatten)]
         value: Option<ExtensionValue<'a>>,
     }
 }

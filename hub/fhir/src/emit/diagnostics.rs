@@ -23,11 +23,9 @@ resource! {
         code: CodeableConcept<'a>,
         subject: Reference<'a>,
         encounter: Reference<'a>,
-        #[serde(flatten)]
         effective: Option<Effective<'a>>,
         issued: Text<'a>,
         performer: Vec<Reference<'a>>,
-        #[serde(flatten)]
         value: Option<ObservationValue<'a>>,
         data_absent_reason: CodeableConcept<'a>,
         interpretation: Vec<CodeableConcept<'a>>,
@@ -82,7 +80,6 @@ element! {
     /// A part of an observation, as systolic and diastolic pressure.
     ObservationComponent {
         code: CodeableConcept<'a>,
-        #[serde(flatten)]
         value: Option<ObservationValue<'a>>,
         data_absent_reason: CodeableConcept<'a>,
         interpretation: Vec<CodeableConcept<'a>>,
@@ -104,7 +101,6 @@ resource! {
         code: CodeableConcept<'a>,
         subject: Reference<'a>,
         encounter: Reference<'a>,
-        #[serde(flatten)]
         effective: Option<Effective<'a>>,
         issued: Text<'a>,
         performer: Vec<Reference<'a>>,
@@ -140,7 +136,6 @@ element! {
     /// How and when a specimen was taken.
     SpecimenCollection {
         collector: Reference<'a>,
-        #[serde(flatten)]
         collected: Option<Collected<'a>>,
         quantity: Quantity<'a>,
         method: CodeableConcept<'a>,

@@ -1,16 +1,13 @@
 //! Documents and envelopes: DocumentReference, Provenance, Bundle, OperationOutcome, and what may be contained.
 
-use serde::Serialize;
-
 use super::{
-    Attachment, CodeableConcept, Coding, Element, Extension, Identifier, Medication, Meta,
+    Attachment, CodeableConcept, Coding, Element, Extension, Identifier, Json, Medication, Meta,
     Organization, Period, Practitioner, RawJson, Reference, Specimen, Text, choice, element,
     resource,
 };
 
 /// A resource inside another one, referred to as `#id` ([`Reference::to_contained`]).
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Contained<'a> {
     /// The mixture of an injection.
     Medication(Box<Medication<'a>>),
@@ -32,6 +29,16 @@ impl Element for Contained<'_> {
             Self::Practitioner(resource) => resource.is_absent(),
             Self::Specimen(resource) => resource.is_absent(),
             Self::Printed(_) => false,
+        }
+    }
+
+    fn write(&self, json: &mut Json) {
+        match self {
+            Self::Medication(resource) => resource.write(json),
+            Self::Organization(resource) => resource.write(json),
+            Self::Practitioner(resource) => resource.write(json),
+            Self::Specimen(resource) => resource.write(json),
+            Self::Printed(resource) => resource.write(json),
         }
     }
 }
@@ -100,7 +107,6 @@ resource! {
         extension: Vec<Extension<'a>>,
         /// Version-specific: `Observation/ID/_history/3`.
         target: Vec<Reference<'a>>,
-        #[serde(flatten)]
         occurred: Option<Occurred<'a>>,
         /// An instant: with seconds and offset.
         recorded: Text<'a>,

@@ -23,15 +23,13 @@ resource! {
         category: Vec<CodeableConcept<'a>>,
         priority: Text<'a>,
         reported_boolean: Option<bool>,
-        #[serde(flatten)]
         medication: Option<MedicationChoice<'a>>,
         subject: Reference<'a>,
         encounter: Reference<'a>,
         supporting_information: Vec<Reference<'a>>,
         authored_on: Text<'a>,
         /// Why `authored_on` is missing.
-        #[serde(rename = "_authoredOn")]
-        authored_on_absent: PrimitiveExtension<'a>,
+        authored_on_absent "_authoredOn": PrimitiveExtension<'a>,
         requester: Reference<'a>,
         performer: Reference<'a>,
         recorder: Reference<'a>,
@@ -102,7 +100,6 @@ element! {
         r#type: CodeableConcept<'a>,
         /// JP Core allows only the quantity of `dose[x]`, in MERIT-9 units.
         dose_quantity: Quantity<'a>,
-        #[serde(flatten)]
         rate: Option<Rate<'a>>,
     }
 }
@@ -129,7 +126,6 @@ element! {
 element! {
     /// The rhythm of a timing.
     TimingRepeat {
-        #[serde(flatten)]
         bounds: Option<Bounds<'a>>,
         count: Option<u32>,
         frequency: Option<u32>,

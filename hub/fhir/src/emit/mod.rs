@@ -13,12 +13,11 @@
 
 use std::borrow::Cow;
 
-use serde::{Serialize, Serializer};
-
 pub mod datatypes;
 pub mod diagnostics;
 pub mod document;
 pub mod encounter;
+pub mod json;
 pub mod medication;
 pub mod person;
 pub mod problem;
@@ -27,6 +26,7 @@ pub use datatypes::*;
 pub use diagnostics::*;
 pub use document::*;
 pub use encounter::*;
+pub use json::Json;
 pub use medication::*;
 pub use person::*;
 pub use problem::*;
@@ -34,23 +34,28 @@ pub use problem::*;
 /// Text of an element: borrowed from the message where possible. Empty means the element is absent.
 pub type Text<'a> = Cow<'a, str>;
 
-/// Anything that can stand as a FHIR element: knows when it says nothing.
-pub trait Element: Serialize {
+/// Anything that can stand as a FHIR element: knows when it says nothing, and prints itself.
+pub trait Element {
     /// True when printing this would give an empty string, array or object.
     fn is_absent(&self) -> bool;
 
-    /// Prints it, leaving out absent members of arrays.
-    ///
-    /// # Errors
-    /// Those of the serializer.
-    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.serialize(serializer)
+    /// Prints the value, leaving out absent members.
+    fn write(&self, json: &mut Json);
+
+    /// Prints it as a member of an object under `quoted_name`; a choice element brings a name of its own.
+    fn write_member(&self, quoted_name: &'static str, json: &mut Json) {
+        json.name(quoted_name);
+        self.write(json);
     }
 }
 
 impl Element for Text<'_> {
     fn is_absent(&self) -> bool {
         self.is_empty()
+    }
+
+    fn write(&self, json: &mut Json) {
+        json.text(self);
     }
 }
 
@@ -59,8 +64,13 @@ impl<T: Element> Element for Vec<T> {
         self.iter().all(Element::is_absent)
     }
 
-    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.iter().filter(|member| !member.is_absent()))
+    fn write(&self, json: &mut Json) {
+        json.open_array();
+        for member in self.iter().filter(|member| !member.is_absent()) {
+            json.next();
+            member.write(json);
+        }
+        json.close_array();
     }
 }
 
@@ -68,37 +78,66 @@ impl<T: Element> Element for Option<T> {
     fn is_absent(&self) -> bool {
         self.as_ref().is_none_or(Element::is_absent)
     }
+
+    fn write(&self, json: &mut Json) {
+        if let Some(value) = self {
+            value.write(json);
+        }
+    }
+
+    fn write_member(&self, quoted_name: &'static str, json: &mut Json) {
+        if let Some(value) = self {
+            value.write_member(quoted_name, json);
+        }
+    }
 }
 
 impl<T: Element> Element for Box<T> {
     fn is_absent(&self) -> bool {
         self.as_ref().is_absent()
     }
+
+    fn write(&self, json: &mut Json) {
+        self.as_ref().write(json);
+    }
 }
 
+/// Elements that are never absent and print as they spell themselves.
 macro_rules! always_present {
-    ($($kind:ty),*) => { $(impl Element for $kind {
+    ($($kind:ty: |$value:ident| $spelled:expr,)*) => { $(impl Element for $kind {
         fn is_absent(&self) -> bool {
             false
         }
+
+        fn write(&self, json: &mut Json) {
+            let $value = self;
+            json.raw($spelled);
+        }
     })* };
 }
-always_present!(bool, u32, i32, crate::Decimal<'_>, RawJson<'_>);
+always_present! {
+    bool: |value| if *value { "true" } else { "false" },
+    u32: |value| &value.to_string(),
+    i32: |value| &value.to_string(),
+    crate::Decimal<'_>: |value| value.as_str(),
+    RawJson<'_>: |value| value.as_str(),
+}
 
-/// Defines an element: a struct whose absent fields are not printed.
+/// Defines an element: a struct whose absent fields are not printed. A field is printed under its own name in
+/// camel case, unless another follows it: `authored_on_absent "_authoredOn": …`.
 macro_rules! element {
-    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $kind:ty,)* }) => {
-        #[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
-        #[serde(rename_all = "camelCase")]
+    ($(#[$meta:meta])* $name:ident { $($fields:tt)* }) => {
+        crate::emit::element! { @ [json => {}] $(#[$meta])* $name { $($fields)* } }
+    };
+    (@ [$begun:ident => $begin:block] $(#[$meta:meta])* $name:ident {
+        $($(#[$field_meta:meta])* $field:ident $($json_name:literal)?: $kind:ty,)*
+    }) => {
+        #[derive(Debug, Clone, Default, PartialEq)]
         $(#[$meta])*
         pub struct $name<'a> {
             $(
                 #[doc = concat!("FHIR R4 `", stringify!($name), "` element `", stringify!($field), "`.")]
                 $(#[$field_meta])*
-                #[serde(
-                    serialize_with = "crate::emit::Element::write",
-                    skip_serializing_if = "crate::emit::Element::is_absent"
-                )]
                 pub $field: $kind,
             )*
         }
@@ -106,6 +145,16 @@ macro_rules! element {
         impl crate::emit::Element for $name<'_> {
             fn is_absent(&self) -> bool {
                 $(crate::emit::Element::is_absent(&self.$field))&&*
+            }
+
+            fn write(&self, $begun: &mut crate::emit::Json) {
+                $begun.open_object();
+                $begin
+                $(if !crate::emit::Element::is_absent(&self.$field) {
+                    let name = crate::emit::json::member_name!($field $($json_name)?);
+                    crate::emit::Element::write_member(&self.$field, name, $begun);
+                })*
+                $begun.close_object();
             }
         }
     };
@@ -115,18 +164,24 @@ macro_rules! element {
 macro_rules! resource {
     ($(#[$meta:meta])* $name:ident { $($fields:tt)* }) => {
         crate::emit::element! {
+            @ [json => {
+                json.raw(concat!("\"resourceType\":\"", stringify!($name), "\""));
+            }]
             $(#[$meta])*
-            #[serde(tag = "resourceType")]
             $name { $($fields)* }
         }
 
         impl $name<'_> {
             /// The JSON text of the resource. The same values give the same bytes.
-            ///
-            /// # Errors
-            /// None in practice: every field prints. Kept as a `Result` because the serializer has one.
-            pub fn to_json(&self) -> Result<String, serde_json::Error> {
+            #[must_use]
+            pub fn to_json(&self) -> String {
                 crate::emit::printed(self)
+            }
+
+            /// The same, to stand inside other resources.
+            #[must_use]
+            pub fn to_raw(&self) -> crate::emit::RawJson<'static> {
+                crate::emit::RawJson::printed(self)
             }
         }
     };
@@ -136,21 +191,20 @@ macro_rules! resource {
 const USUAL_BYTES: usize = 2_048;
 
 /// The JSON text of a resource.
-pub(crate) fn printed<T: serde::Serialize>(resource: &T) -> Result<String, serde_json::Error> {
-    let mut bytes = Vec::with_capacity(USUAL_BYTES);
-    serde_json::to_writer(&mut bytes, resource)?;
-    String::from_utf8(bytes).map_err(serde::ser::Error::custom)
+fn printed(resource: &impl Element) -> String {
+    let mut json = Json::with_room(USUAL_BYTES);
+    resource.write(&mut json);
+    json.into_text()
 }
 
 /// Defines a choice element (`value[x]`): exactly one of its spellings is printed.
 macro_rules! choice {
     ($(#[$meta:meta])* $name:ident { $($json:literal => $variant:ident($kind:ty),)* }) => {
-        #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+        #[derive(Debug, Clone, PartialEq)]
         $(#[$meta])*
         pub enum $name<'a> {
             $(
                 #[doc = concat!("`", $json, "`")]
-                #[serde(rename = $json)]
                 $variant($kind),
             )*
         }
@@ -159,6 +213,21 @@ macro_rules! choice {
             fn is_absent(&self) -> bool {
                 match self {
                     $(Self::$variant(value) => crate::emit::Element::is_absent(value),)*
+                }
+            }
+
+            fn write(&self, json: &mut crate::emit::Json) {
+                match self {
+                    $(Self::$variant(value) => crate::emit::Element::write(value, json),)*
+                }
+            }
+
+            fn write_member(&self, _: &'static str, json: &mut crate::emit::Json) {
+                match self {
+                    $(Self::$variant(value) => {
+                        json.name(concat!("\"", $json, "\":"));
+                        crate::emit::Element::write(value, json);
+                    })*
                 }
             }
         }

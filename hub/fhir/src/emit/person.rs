@@ -17,7 +17,6 @@ resource! {
         telecom: Vec<ContactPoint<'a>>,
         gender: Text<'a>,
         birth_date: Text<'a>,
-        #[serde(flatten)]
         deceased: Option<Deceased<'a>>,
         address: Vec<Address<'a>>,
         marital_status: CodeableConcept<'a>,

@@ -22,9 +22,7 @@ resource! {
         body_site: Vec<CodeableConcept<'a>>,
         subject: Reference<'a>,
         encounter: Reference<'a>,
-        #[serde(flatten)]
         onset: Option<Onset<'a>>,
-        #[serde(flatten)]
         abatement: Option<Abatement<'a>>,
         recorded_date: Text<'a>,
         recorder: Reference<'a>,
@@ -71,7 +69,6 @@ resource! {
         code: CodeableConcept<'a>,
         patient: Reference<'a>,
         encounter: Reference<'a>,
-        #[serde(flatten)]
         onset: Option<Onset<'a>>,
         recorded_date: Text<'a>,
         recorder: Reference<'a>,

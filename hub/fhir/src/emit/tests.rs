@@ -30,7 +30,7 @@ fn empty_parts_leave_no_trace() {
         ..Patient::default()
     };
     assert_eq!(
-        patient.to_json().unwrap(),
+        patient.to_json(),
         r#"{"resourceType":"Patient","id":"p1","name":[{"given":["京子"]}]}"#
     );
 }
@@ -63,9 +63,9 @@ fn patient() {
         r#""valueCode":"IDE"}],"use":"official","text":"山本 京子","family":"山本","given":["京子"]}],"#,
         r#""gender":"female","birthDate":"1939-02-15"}"#,
     );
-    assert_eq!(patient.to_json().unwrap(), expected);
+    assert_eq!(patient.to_json(), expected);
     assert_eq!(
-        patient.clone().to_json().unwrap(),
+        patient.clone().to_json(),
         expected,
         "the same values give the same bytes"
     );
@@ -102,7 +102,7 @@ fn laboratory_observation() {
         ..Observation::default()
     };
     assert_eq!(
-        observation.to_json().unwrap(),
+        observation.to_json(),
         concat!(
             r#"{"resourceType":"Observation","id":"o1","contained":[{"resourceType":"Specimen","id":"s","#,
             r#""type":{"coding":[{"system":"http://jpfhir.jp/fhir/core/CodeSystem/JP_ObservationSampleMaterialCode_CS","#,
@@ -188,5 +188,5 @@ fn prescription() {
         "dispenseRequest": {"expectedSupplyDuration": days(14)},
     });
     let expected = expected.to_string().replace("1.5,", "1.50,");
-    assert_eq!(request.to_json().unwrap(), expected);
+    assert_eq!(request.to_json(), expected);
 }

@@ -30,8 +30,7 @@ fn patient() {
         }],
         ..Default::default()
     }
-    .to_json()
-    .unwrap();
+    .to_json();
     let view = PatientView::parse(&json).unwrap_or_default();
     assert!(
         view.name_in("SYL")
@@ -82,8 +81,7 @@ fn observation_keeps_the_number_as_written() {
         }],
         ..Default::default()
     }
-    .to_json()
-    .unwrap();
+    .to_json();
     let view = ObservationView::parse(&json).unwrap_or_default();
     assert_eq!(view.value(), "<6.80 g/dL");
     assert_eq!(view.value_quantity.value.as_str(), "6.80");
@@ -122,8 +120,7 @@ fn prescription() {
         },
         ..Default::default()
     }
-    .to_json()
-    .unwrap();
+    .to_json();
     let view = MedicationRequestView::parse(&json).unwrap_or_default();
     assert_eq!(
         (view.drugs(), view.usage()),
@@ -158,8 +155,7 @@ fn injection_names_its_mixture() {
         ))),
         ..Default::default()
     }
-    .to_json()
-    .unwrap();
+    .to_json();
     assert!(
         MedicationRequestView::parse(&json).is_ok_and(|view| view.drugs() == ["生食", "架空注"])
     );
@@ -185,8 +181,7 @@ fn stay_and_problem_and_cover() {
             .into(),
         ..Default::default()
     }
-    .to_json()
-    .unwrap();
+    .to_json();
     let stay = EncounterView::parse(&json).unwrap_or_default();
     assert_eq!(
         (stay.place(), stay.planned_start(), stay.planned_end()),
@@ -202,8 +197,7 @@ fn stay_and_problem_and_cover() {
         verification_status: status(system::CONDITION_VERIFICATION, "provisional"),
         ..Default::default()
     }
-    .to_json()
-    .unwrap();
+    .to_json();
     let problem = ConditionView::parse(&json).unwrap_or_default();
     assert!(
         problem.is_main()
@@ -226,8 +220,7 @@ fn stay_and_problem_and_cover() {
         )],
         ..Default::default()
     }
-    .to_json()
-    .unwrap();
+    .to_json();
     let cover = CoverageView::parse(&json).unwrap_or_default();
     assert_eq!((cover.insurer_number(), cover.symbol()), ("39130000", ""));
     assert_eq!((cover.number(), cover.branch()), ("187", "05"));
@@ -245,8 +238,7 @@ fn allergy_and_document() {
         code: CodeableConcept::of_coding(Coding::new("", "", "ペニシリン")),
         ..Default::default()
     }
-    .to_json()
-    .unwrap();
+    .to_json();
     let allergy = AllergyView::parse(&json).unwrap_or_default();
     assert!(
         allergy.stands()
@@ -268,8 +260,7 @@ fn allergy_and_document() {
         }],
         ..Default::default()
     }
-    .to_json()
-    .unwrap();
+    .to_json();
     let document = DocumentReferenceView::parse(&json).unwrap_or_default();
     assert_eq!(document.title(), "退院時サマリー");
     assert!(

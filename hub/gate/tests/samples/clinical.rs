@@ -8,12 +8,12 @@ use super::people::practitioner;
 
 pub(super) fn all() -> Vec<(&'static str, String)> {
     let mut samples = vec![
-        ("MedicationRequest", prescription().to_json().unwrap()),
+        ("MedicationRequest", prescription().to_json()),
         (
             "MedicationRequest (injection)",
-            injection().to_json().unwrap(),
+            injection().to_json(),
         ),
-        ("DocumentReference", document().to_json().unwrap()),
+        ("DocumentReference", document().to_json()),
     ];
     for onset in [
         Onset::DateTime("2024".into()),
@@ -34,11 +34,11 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
             abatement: Some(abatement),
             ..condition()
         };
-        samples.push(("AllergyIntolerance", allergy.to_json().unwrap()));
-        samples.push(("Condition", condition.to_json().unwrap()));
+        samples.push(("AllergyIntolerance", allergy.to_json()));
+        samples.push(("Condition", condition.to_json()));
     }
     for occurred in [Occurred::DateTime(TIME.into()), Occurred::Period(period())] {
-        samples.push(("Provenance", provenance(occurred).to_json().unwrap()));
+        samples.push(("Provenance", provenance(occurred).to_json()));
     }
     samples
 }

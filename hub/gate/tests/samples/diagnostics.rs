@@ -7,22 +7,20 @@ use super::parts::*;
 
 pub(super) fn all() -> Vec<(&'static str, String)> {
     let mut samples = vec![
-        ("Observation (lab)", lab().to_json().unwrap()),
-        ("Observation (vital sign)", vital_sign().to_json().unwrap()),
-        ("Observation (weight)", weight().to_json().unwrap()),
+        ("Observation (lab)", lab().to_json()),
+        ("Observation (vital sign)", vital_sign().to_json()),
+        ("Observation (weight)", weight().to_json()),
         (
             "Specimen",
             specimen("specimen-1", Collected::DateTime(TIME.into()))
-                .to_json()
-                .unwrap(),
+                .to_json(),
         ),
         (
             "Specimen (period)",
             specimen("specimen-2", Collected::Period(period()))
-                .to_json()
-                .unwrap(),
+                .to_json(),
         ),
-        ("DiagnosticReport", report().to_json().unwrap()),
+        ("DiagnosticReport", report().to_json()),
     ];
     let times = [
         Effective::Period(period()),
@@ -35,7 +33,7 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
             value: None,
             ..lab()
         };
-        samples.push(("Observation (times)", observation.to_json().unwrap()));
+        samples.push(("Observation (times)", observation.to_json()));
     }
     for value in values() {
         let component = ObservationComponent {
@@ -48,7 +46,7 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
             component: vec![component],
             ..lab()
         };
-        samples.push(("Observation (values)", observation.to_json().unwrap()));
+        samples.push(("Observation (values)", observation.to_json()));
     }
     samples
 }

@@ -15,7 +15,7 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
     let mut samples = people::all();
     samples.extend(clinical::all());
     samples.extend(diagnostics::all());
-    let member = parts::patient_without_extras().to_json().unwrap();
+    let member = parts::patient_without_extras().to_json();
     let bundle = Bundle {
         id: "bundle-1".into(),
         meta: parts::meta("http://hl7.org/fhir/StructureDefinition/Bundle"),
@@ -45,8 +45,8 @@ pub(crate) fn all() -> Vec<(&'static str, String)> {
             expression: vec!["Patient.identifier".into()],
         }],
     };
-    samples.push(("Bundle", bundle.to_json().unwrap()));
-    samples.push(("Bundle (search)", search.to_json().unwrap()));
-    samples.push(("OperationOutcome", outcome.to_json().unwrap()));
+    samples.push(("Bundle", bundle.to_json()));
+    samples.push(("Bundle (search)", search.to_json()));
+    samples.push(("OperationOutcome", outcome.to_json()));
     samples
 }

@@ -11,12 +11,12 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ..patient()
     };
     vec![
-        ("Patient", patient().to_json().unwrap()),
-        ("Patient (died)", died.to_json().unwrap()),
-        ("Coverage", coverage().to_json().unwrap()),
-        ("Organization", organization("sample-1").to_json().unwrap()),
-        ("Practitioner", practitioner("sample-1").to_json().unwrap()),
-        ("Encounter", encounter().to_json().unwrap()),
+        ("Patient", patient().to_json()),
+        ("Patient (died)", died.to_json()),
+        ("Coverage", coverage().to_json()),
+        ("Organization", organization("sample-1").to_json()),
+        ("Practitioner", practitioner("sample-1").to_json()),
+        ("Encounter", encounter().to_json()),
     ]
 }
 

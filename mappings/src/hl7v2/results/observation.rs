@@ -159,8 +159,7 @@ impl<'m> OfGroup<'m> {
             if !is_said {
                 specimen.r#type = specimen::material(material);
             }
-            let printed = specimen.to_json().and_then(RawJson::from_string);
-            specimens.extend(printed.map(|printed| (material.to_owned(), printed)));
+            specimens.push((material.to_owned(), specimen.to_raw()));
         }
         Self {
             taken,
