@@ -147,7 +147,7 @@ impl ResourceKey {
     }
     /// `Type/id`.
     pub fn reference(&self) -> String {
-        format!("{}/{}", self.kind.as_str(), self.logical_id())
+        [self.kind.as_str(), "/", &self.logical_id()].concat()
     }
 }
 

@@ -203,10 +203,12 @@ pub fn hash_id(parts: &[&str]) -> String {
         hasher.update(part.as_bytes());
         hasher.update([0x1f]);
     }
-    let mut text = BASE32_NOPAD.encode(&hasher.finalize());
-    text.make_ascii_lowercase();
-    text.truncate(26);
-    text
+    // 20 bytes are 32 characters: more than are kept, and no room is needed for the rest.
+    let mut text = [0; 32];
+    BASE32_NOPAD.encode_mut(&hasher.finalize()[..20], &mut text);
+    let kept = text[..26].iter();
+    kept.map(|&letter| char::from(letter.to_ascii_lowercase()))
+        .collect()
 }
 
 #[cfg(test)]

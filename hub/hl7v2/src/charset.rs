@@ -16,7 +16,7 @@ mod iso2022jp;
 
 use std::borrow::Cow;
 
-use encoding_rs::{ISO_2022_JP, SHIFT_JIS};
+use encoding_rs::SHIFT_JIS;
 use memchr::{memchr, memchr_iter, memchr2};
 
 pub use findings::{CharsetFinding, FindingKind};
@@ -24,7 +24,6 @@ pub use findings::{CharsetFinding, FindingKind};
 use crate::location::Location;
 use crate::tokenize::Message;
 use findings::Hits;
-use iso2022jp::Shape;
 
 /// The character set the bytes are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -175,7 +174,7 @@ fn has_byte_order_mark(raw: &[u8]) -> bool {
 
 fn decode_body<'a>(body: &'a [u8], hits: &mut Hits) -> (Charset, Cow<'a, str>) {
     if is_iso2022(body) {
-        return (Charset::Iso2022Jp, decode_iso2022jp(body, hits));
+        return (Charset::Iso2022Jp, Cow::Owned(decode_iso2022jp(body, hits)));
     }
     match std::str::from_utf8(body) {
         Ok(text) if text.is_ascii() => (Charset::Ascii, Cow::Borrowed(text)),
@@ -215,29 +214,16 @@ fn is_mostly_utf8(body: &[u8]) -> bool {
     good >= bad.saturating_mul(4) && good > 0
 }
 
-fn decode_iso2022jp<'a>(body: &'a [u8], hits: &mut Hits) -> Cow<'a, str> {
-    match iso2022jp::shape(body) {
-        Shape::Irregular => {
-            let text = iso2022jp::decode_irregular(body, hits);
-            hits.scan(&text);
-            Cow::Owned(text)
+fn decode_iso2022jp(body: &[u8], hits: &mut Hits) -> String {
+    if let Some(regular) = iso2022jp::decode_regular(body) {
+        if regular.has_marks {
+            hits.scan(&regular.text);
         }
-        Shape::Regular {
-            ambiguous_spelling,
-            marks,
-        } => {
-            let (text, had_errors) = ISO_2022_JP.decode_without_bom_handling(body);
-            let text = if ambiguous_spelling {
-                canonical_spelling(text)
-            } else {
-                text
-            };
-            if had_errors || marks {
-                hits.scan(&text);
-            }
-            text
-        }
+        return regular.text;
     }
+    let text = iso2022jp::decode_irregular(body, hits);
+    hits.scan(&text);
+    text
 }
 
 fn finish<'a>(text: Cow<'a, str>, hits: &mut Hits) -> Cow<'a, str> {

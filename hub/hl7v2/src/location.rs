@@ -109,26 +109,48 @@ impl Location {
     }
 }
 
-impl fmt::Display for Location {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.segment.as_str())?;
+impl Location {
+    /// The place as text, as it is displayed.
+    #[must_use]
+    pub fn text(self) -> String {
+        let mut text = String::with_capacity(16);
+        text.push_str(self.segment.as_str());
+        let mut push = |before: char, number: u32, after: &str| {
+            text.push(before);
+            push_number(&mut text, number);
+            text.push_str(after);
+        };
         if self.occurrence > 1 {
-            write!(formatter, "[{}]", self.occurrence)?;
+            push('[', self.occurrence, "]");
         }
         if self.field == 0 {
-            return Ok(());
+            return text;
         }
-        write!(formatter, "-{}", self.field)?;
+        push('-', self.field, "");
         if self.repetition > 1 {
-            write!(formatter, "({})", self.repetition)?;
+            push('(', self.repetition, ")");
         }
         if self.component > 0 {
-            write!(formatter, ".{}", self.component)?;
+            push('.', self.component, "");
             if self.subcomponent > 0 {
-                write!(formatter, ".{}", self.subcomponent)?;
+                push('.', self.subcomponent, "");
             }
         }
-        Ok(())
+        text
+    }
+}
+
+/// Messages have many places: this spares them the machinery of formatting.
+fn push_number(text: &mut String, number: u32) {
+    if number >= 10 {
+        push_number(text, number / 10);
+    }
+    text.extend(char::from_digit(number % 10, 10));
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text())
     }
 }
 

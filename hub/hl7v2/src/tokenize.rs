@@ -46,6 +46,10 @@ impl ParseError {
 struct Span {
     start: u32,
     end: u32,
+    /// Where the name ends: at the first separator, else at the end.
+    name_end: u32,
+    /// MSH, BHS or FHS, whose fields are numbered from the separator itself.
+    is_header: bool,
     /// Index of the segment's first entry in `Message::separators`.
     first_separator: u32,
 }
@@ -101,23 +105,29 @@ impl<'a> Message<'a> {
                 continue;
             }
             if position > line_start {
-                self.segments.push(Span {
-                    start: line_start,
-                    end: position,
-                    first_separator,
-                });
+                self.push_segment(line_start, position, first_separator);
             }
             first_separator = self.separators.len() as u32;
             line_start = position + 1;
         }
         let end = self.text.len() as u32;
         if end > line_start {
-            self.segments.push(Span {
-                start: line_start,
-                end,
-                first_separator,
-            });
+            self.push_segment(line_start, end, first_separator);
         }
+    }
+
+    /// Adds the segment whose separators are those from `first_separator` on.
+    fn push_segment(&mut self, start: u32, end: u32, first_separator: u32) {
+        let name_end = self.separators.get(first_separator as usize);
+        let name_end = name_end.copied().unwrap_or(end);
+        let name = &self.text.as_bytes()[start as usize..name_end as usize];
+        self.segments.push(Span {
+            start,
+            end,
+            name_end,
+            is_header: matches!(name, b"MSH" | b"BHS" | b"FHS"),
+            first_separator,
+        });
     }
 
     /// The decoded text this message was split from.
@@ -319,8 +329,7 @@ impl<'m> Segment<'m> {
     #[must_use]
     pub fn name(self) -> &'m str {
         let span = self.span();
-        let end = self.separators().first().copied().unwrap_or(span.end);
-        self.slice(span.start, end)
+        self.slice(span.start, span.name_end)
     }
 
     /// Position in the message, MSH being 0.
@@ -408,7 +417,7 @@ impl<'m> Segment<'m> {
 
     /// MSH is numbered from its separator; so are the batch and file headers.
     fn is_header(self) -> bool {
-        matches!(self.name(), "MSH" | "BHS" | "FHS")
+        self.span().is_header
     }
 
     fn span(self) -> Span {

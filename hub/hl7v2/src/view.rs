@@ -93,8 +93,28 @@ fn first_part(text: &str, separator: u8) -> &str {
     }
 }
 
-fn parts(text: &str, separator: u8) -> impl Iterator<Item = &str> + Clone {
-    text.split(char::from(separator))
+/// All parts of `text` split at `separator`, one empty part for an empty text. Parts are a few bytes long: looking
+/// at each byte is quicker here than starting a search for the next separator.
+#[derive(Clone)]
+struct Parts<'a> {
+    rest: Option<&'a str>,
+    separator: u8,
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.rest?;
+        let part = first_part(rest, self.separator);
+        self.rest = rest.get(part.len() + 1..);
+        Some(part)
+    }
+}
+
+fn parts(text: &str, separator: u8) -> Parts<'_> {
+    let rest = Some(text);
+    Parts { rest, separator }
 }
 
 macro_rules! view {

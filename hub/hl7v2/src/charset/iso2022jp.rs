@@ -1,9 +1,11 @@
-//! ISO-2022-JP as it really arrives: a quick look that lets regular text through to one pass of
-//! `encoding_rs`, and a tolerant decoder for everything else.
+//! ISO-2022-JP as it really arrives: one pass for regular text, and a tolerant decoder for everything
+//! else. Both read the characters themselves from the table of `encoding_rs`.
 //!
-//! Why not `encoding_rs` alone: it reads `\` and `~` as `¥` and `‾` after `ESC ( J` without an
+//! Why not its decoder for ISO-2022-JP: it reads `\` and `~` as `¥` and `‾` after `ESC ( J` without an
 //! error, inserts U+FFFD at redundant escapes, loses 8-bit and shifted half-width kana, and stays
-//! in kanji mode across a CR.
+//! in kanji mode across a CR. And the spelling rule would need a second pass over all text.
+
+use std::sync::LazyLock;
 
 use encoding_rs::EUC_JP;
 use memchr::{memchr, memchr2};
@@ -16,80 +18,85 @@ pub(super) const SHIFT_OUT: u8 = 0x0E;
 const SHIFT_IN: u8 = 0x0F;
 const LOST: char = '\u{FFFD}';
 
-/// What a quick look at the bytes says.
-pub(super) enum Shape {
-    /// Strict `ESC $ B .. ESC ( B` runs of JIS X 0208: `encoding_rs` reads it correctly at once.
-    Regular {
-        /// Contains a character with several Unicode spellings.
-        ambiguous_spelling: bool,
-        /// Contains `■` or `〓`.
-        marks: bool,
-    },
-    /// Anything else.
-    Irregular,
+/// The text of strict `ESC $ B .. ESC ( B` runs of JIS X 0208.
+pub(super) struct Regular {
+    /// In canonical spelling.
+    pub(super) text: String,
+    /// Whether it holds `■` or `〓`, which may stand for a lost character.
+    pub(super) has_marks: bool,
 }
 
-/// Classes of lead bytes within a kanji run.
-const ROW_PLAIN: u8 = 0;
-const ROW_LOOK: u8 = 1;
-const ROW_ODD: u8 = 2;
-
-const ROWS: [u8; 256] = {
-    let mut rows = [ROW_ODD; 256];
-    let mut lead = 0x21;
-    while lead <= 0x74 {
-        // Rows 9 to 15 are empty in JIS X 0208; NEC filled row 13 (0x2D).
-        if lead <= 0x28 || lead >= 0x30 {
-            rows[lead] = ROW_PLAIN;
-        }
-        lead += 1;
+/// Decodes regular text in one pass; `None` for anything that needs [`decode_irregular`].
+///
+/// Nearly every message takes this way, so it does nothing twice: what stands between the runs is copied whole, and
+/// a kanji is one look into [`CELLS`], which knows its spelling and whether it may stand here.
+pub(super) fn decode_regular(body: &[u8]) -> Option<Regular> {
+    // Seven-bit, so slices at any byte are text.
+    let plain = std::str::from_utf8(body)
+        .ok()
+        .filter(|text| text.is_ascii())?;
+    if memchr2(SHIFT_OUT, SHIFT_IN, body).is_some() {
+        return None;
     }
-    rows[0x21] = ROW_LOOK;
-    rows[0x22] = ROW_LOOK;
-    rows
-};
-
-pub(super) fn shape(body: &[u8]) -> Shape {
-    if !body.is_ascii() || memchr2(SHIFT_OUT, SHIFT_IN, body).is_some() {
-        return Shape::Irregular;
+    let cells = &**CELLS;
+    let mut text = String::with_capacity(body.len() + body.len() / 2);
+    let (mut has_marks, mut at) = (false, 0);
+    while let Some(start) = memchr(ESC, &body[at..]) {
+        text.push_str(&plain[at..at + start]);
+        let [b'$', b'B' | b'@', after @ ..] = &body[at + start + 1..] else {
+            return None;
+        };
+        let (run, after) = after.split_at(memchr(ESC, after)?);
+        let [ESC, b'(', b'B', after @ ..] = after else {
+            return None;
+        };
+        if run.is_empty() || !run.len().is_multiple_of(2) || after.first() == Some(&ESC) {
+            return None;
+        }
+        let mut rows = 0_u64;
+        for pair in run.chunks_exact(2) {
+            match cells[cell(pair[0], pair[1])] {
+                NO_CELL => return None,
+                character => text.push(character),
+            }
+            rows |= 1 << (pair[0] & 0x3F);
+        }
+        if rows & 1 << 0x22 != 0 {
+            let mut pairs = run.chunks_exact(2);
+            has_marks |= pairs.any(|pair| matches!(pair, [0x22, 0x23 | 0x2E]));
+        }
+        at = body.len() - after.len();
     }
-    let (mut ambiguous_spelling, mut marks) = (false, false);
-    let mut rest = body;
-    while let Some(start) = memchr(ESC, rest) {
-        let Some([b'$', b'B' | b'@', run @ ..]) = rest.get(start + 1..) else {
-            return Shape::Irregular;
-        };
-        let Some(length) = memchr(ESC, run) else {
-            return Shape::Irregular;
-        };
-        let Some([b'(', b'B', after @ ..]) = run.get(length + 1..) else {
-            return Shape::Irregular;
-        };
-        if length == 0 || !length.is_multiple_of(2) || after.first() == Some(&ESC) {
-            return Shape::Irregular;
-        }
-        let mut worst = ROW_PLAIN;
-        let mut trails_fit = true;
-        for pair in run[..length].chunks_exact(2) {
-            worst = worst.max(ROWS[usize::from(pair[0])]);
-            trails_fit &= (0x21..=0x7E).contains(&pair[1]);
-        }
-        if worst == ROW_ODD || !trails_fit {
-            return Shape::Irregular;
-        }
-        if worst == ROW_LOOK {
-            for pair in run[..length].chunks_exact(2) {
-                ambiguous_spelling |= matches!(pair, [0x21, 0x41 | 0x42 | 0x5D]);
-                marks |= matches!(pair, [0x22, 0x23 | 0x2E]);
+    text.push_str(&plain[at..]);
+    Some(Regular { text, has_marks })
+}
+
+/// What a cell holds that is empty, or that only a vendor filled.
+const NO_CELL: char = '\0';
+
+/// The place of a double-byte character, both bytes of seven bits.
+fn cell(row: u8, column: u8) -> usize {
+    usize::from(row & 0x7F) << 7 | usize::from(column & 0x7F)
+}
+
+/// JIS X 0208 by [`cell`], as `encoding_rs` reads it, in canonical spelling. Rows 9 to 15 are empty there (NEC filled
+/// row 13), as are those behind row 84.
+static CELLS: LazyLock<Box<[char; 1 << 14]>> = LazyLock::new(|| {
+    let mut cells = Box::new([NO_CELL; 1 << 14]);
+    for row in (0x21..=0x28).chain(0x30..=0x74) {
+        for column in 0x21..=0x7E {
+            let bytes = [row | 0x80, column | 0x80];
+            let (text, _) = EUC_JP.decode_without_bom_handling(&bytes);
+            let mut characters = text.chars();
+            if let (Some(character), None) = (characters.next(), characters.next())
+                && character != LOST
+            {
+                cells[cell(row, column)] = super::canonical_character(character);
             }
         }
-        rest = after;
     }
-    Shape::Regular {
-        ambiguous_spelling,
-        marks,
-    }
-}
+    cells
+});
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Set {
