@@ -220,8 +220,8 @@ impl<'m> Context<'m> {
         let facility = self.options.facility.as_str();
         match name {
             name if name.is_empty() => Cow::Borrowed(""),
-            name if self.options.code_systems.contains_key(name.as_ref()) => {
-                Cow::Borrowed(&self.options.code_systems[name.as_ref()])
+            name if let Some(uri) = self.options.code_systems.get(name.as_ref()) => {
+                Cow::Borrowed(uri)
             }
             Cow::Borrowed(name) => {
                 jp_core::code_system(name).uri_or_local(code, usage, facility, name)
@@ -277,7 +277,7 @@ impl<'m> Context<'m> {
 
     /// The scope of one order: `order:<type>:<number>`.
     pub(crate) fn order_scope(kind: &str, number: &str) -> String {
-        format!("order:{kind}:{number}")
+        ["order:", kind, ":", number].concat()
     }
 
     // ---- results ----

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::HashMap;
 
 use renkei_hl7v2::{Field, Location, Message, Segment};
 
@@ -71,16 +70,23 @@ impl<'m> Reader<'m> {
     /// read: `ZXX[1]`, `ZXX[2]`. MSH and set ids say nothing a reader could miss.
     pub(crate) fn unread(self) -> Vec<String> {
         let mut places = Vec::new();
-        // Counted along the way: asking each segment for its number would look at all before it.
-        let mut occurrences: HashMap<&str, u32> = HashMap::new();
+        // Counted along the way: asking each segment for its number would look at all before it. A message has
+        // only a few kinds of segments.
+        let mut occurrences: Vec<(&str, u32)> = Vec::new();
         for segment in self.segments() {
-            let occurrence = occurrences.entry(segment.name()).or_default();
+            let name = segment.name();
+            let known = occurrences.iter().position(|(known, _)| *known == name);
+            let at = known.unwrap_or_else(|| {
+                occurrences.push((name, 0));
+                occurrences.len() - 1
+            });
+            let occurrence = &mut occurrences[at].1;
             *occurrence = occurrence.saturating_add(1);
             if segment.index() == 0 {
                 continue;
             }
-            let place = Location::segment(segment.name(), *occurrence);
-            let set_id = has_set_id(segment.name());
+            let place = Location::segment(name, *occurrence);
+            let set_id = has_set_id(name);
             let is_whole = segment.seen.get() == 0;
             let mut holds_data = false;
             for (number, at) in (1..=segment.segment.field_count()).zip(1_u32..) {
@@ -93,7 +99,7 @@ impl<'m> Reader<'m> {
                 }
                 holds_data = true;
                 if !is_whole {
-                    places.push(place.field(at).to_string());
+                    places.push(place.field(at).text());
                 }
             }
             if is_whole && holds_data {
@@ -166,17 +172,22 @@ impl<'m> Seg<'m> {
 
     /// The place of a field, `OBX[2]-5`.
     pub(crate) fn at(self, field: usize) -> String {
-        self.segment.at(field).to_string()
+        self.segment.at(field).text()
     }
 
     /// The place of the segment, `OBX[2]`.
     pub(crate) fn place(self) -> String {
-        self.segment.location().to_string()
+        self.segment.location().text()
     }
 }
 
 /// Without blanks (ideographic ones too) at both ends.
 pub(crate) fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
+    // Most values are codes and numbers without a blank: their ends say so.
+    let is_plain = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_graphic);
+    if is_plain(text.as_bytes().first()) && is_plain(text.as_bytes().last()) {
+        return text;
+    }
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
         Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),

@@ -130,12 +130,24 @@ impl Shared {
 
     /// The key of an Observation: patient, order, specimen, item and system, sub-id, n-th of its like.
     pub(super) fn key(&mut self, context: &Context<'_>, parts: &[&str]) -> ResourceKey {
-        let nth = self.seen.entry(parts.join("|")).or_insert(0);
-        *nth += 1;
-        let mut parts = parts.to_vec();
-        let nth = nth.to_string();
-        parts.push(&nth);
-        context.key(ResourceType::Observation, &parts)
+        let mut key = [&[context.local_id.as_str()], parts].concat().join("|");
+        let nth = match self.seen.get_mut(&key) {
+            Some(nth) => {
+                *nth += 1;
+                *nth
+            }
+            None => {
+                self.seen.insert(key.clone(), 1);
+                1
+            }
+        };
+        key.push('|');
+        key.push_str(&nth.to_string());
+        ResourceKey {
+            kind: ResourceType::Observation,
+            facility: context.options.facility.clone(),
+            key,
+        }
     }
 }
 
@@ -403,7 +415,7 @@ fn members_of_pairs(rows: &[Keyed<'_>]) -> Vec<Vec<Reference<'static>>> {
             .iter()
             .position(|other| sub_id(other).as_ref() == Some(&id));
         if let Some(leader) = leader {
-            members[leader].push(Reference::to(format!("Observation/{}", keyed.id)));
+            members[leader].push(Reference::to(["Observation/", &keyed.id].concat()));
         }
     }
     members

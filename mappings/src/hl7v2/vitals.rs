@@ -209,7 +209,7 @@ fn add<'a>(observation: &mut Observation<'a>, part: Measurement<'a>) {
         taken,
         measured,
     } = part;
-    observation.effective = Some(taken.effective());
+    observation.effective = Some(taken.into_effective());
     let is_pressure = pressure_of(&row).is_some();
     let loinc = loinc_of(&row).map(|loinc| Coding::new(system::LOINC, loinc, ""));
     let mut code = row.code;

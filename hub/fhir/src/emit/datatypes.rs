@@ -342,7 +342,7 @@ impl<'a> Reference<'a> {
     #[must_use]
     pub fn to_contained(id: &str) -> Self {
         Self {
-            reference: format!("#{id}").into(),
+            reference: ["#", id].concat().into(),
             ..Self::default()
         }
     }

@@ -118,6 +118,7 @@ fn needs_no_escape(text: &[u8]) -> bool {
     }
 }
 
+#[inline]
 fn is_plain<const N: usize>(block: &[u8; N]) -> bool {
     // Without a branch inside, so that it becomes one comparison over all bytes.
     !block.iter().fold(false, |odd, &byte| {

@@ -150,6 +150,9 @@ pub fn local(facility: &str, name: &str) -> String {
 }
 
 fn by_oid(oid: &str) -> Option<SystemMatch<'static>> {
+    if !oid.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
     let known = system::OIDS.iter().find(|(known, _)| *known == oid)?;
     Some(SystemMatch::Fixed(Cow::Borrowed(known.1)))
 }

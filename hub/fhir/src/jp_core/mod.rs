@@ -180,7 +180,8 @@ pub mod extension {
 
 /// `http://renkei.invalid/facility/<facility>/<kind>/<name>`, safe as a URI whatever the source put into `name`.
 fn own_address(facility: &str, kind: &str, name: &str) -> String {
-    let mut address = String::from("http://renkei.invalid/facility/");
+    let mut address = String::with_capacity(96);
+    address.push_str("http://renkei.invalid/facility/");
     push_uri_safe(&mut address, facility);
     address.push('/');
     address.push_str(kind);
@@ -194,8 +195,14 @@ fn push_uri_safe(address: &mut String, part: &str) {
     const HEX: [char; 16] = [
         '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
     ];
+    let is_safe =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    if part.bytes().all(is_safe) {
+        address.push_str(part);
+        return;
+    }
     for byte in part.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        if is_safe(byte) {
             address.push(char::from(byte));
         } else {
             address.push('%');

@@ -193,6 +193,9 @@ pub(crate) fn with_text(mut concept: CodeableConcept<'_>) -> CodeableConcept<'_>
 
 /// FHIR codes hold no runs of blanks (FHIR R4 `code`).
 pub(crate) fn one_blank(code: Text<'_>) -> Text<'_> {
+    if code.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return code;
+    }
     if code.contains(|character: char| character.is_whitespace() && character != ' ')
         || code.contains("  ")
     {
@@ -205,6 +208,11 @@ pub(crate) fn one_blank(code: Text<'_>) -> Text<'_> {
 /// Text as FHIR strings allow it: no control characters but line ends and tabs, no outer blanks.
 pub(crate) fn printable(text: Text<'_>) -> Text<'_> {
     let text = trimmed(text);
+    // Control characters are below the blank, or DEL, or begin with C2 in UTF-8.
+    let may_be_bad = |byte: u8| byte < b' ' || matches!(byte, 0x7F | 0xC2);
+    if !text.bytes().any(may_be_bad) {
+        return text;
+    }
     let is_bad =
         |character: char| character.is_control() && !matches!(character, '\n' | '\r' | '\t');
     if text.contains(is_bad) {

@@ -41,15 +41,26 @@ pub(crate) struct Taken<'m> {
 }
 
 impl<'m> Taken<'m> {
-    /// `effective[x]`.
-    pub(crate) fn effective(&self) -> Effective<'m> {
-        if self.end.is_empty() {
-            return Effective::DateTime(self.start.clone());
+    /// `effective[x]`, for as long as this is kept.
+    pub(crate) fn effective(&self) -> Effective<'_> {
+        let start = Cow::Borrowed(self.start.as_ref());
+        let end = Cow::Borrowed(self.end.as_ref());
+        Taken {
+            start,
+            end,
+            ..*self
         }
-        Effective::Period(Period {
-            start: self.start.clone(),
-            end: self.end.clone(),
-        })
+        .into_effective()
+    }
+
+    /// `effective[x]`.
+    pub(crate) fn into_effective(self) -> Effective<'m> {
+        let Self { start, end, .. } = self;
+        if end.is_empty() {
+            Effective::DateTime(start)
+        } else {
+            Effective::Period(Period { start, end })
+        }
     }
 }
 
@@ -484,12 +495,14 @@ fn interpretation<'m>(context: &mut Context<'m>, obx: Seg<'m>) -> (Vec<CodeableC
     let mut concepts = Vec::new();
     for repetition in field.repetitions() {
         let sent = trimmed(repetition.text());
-        let folded = value::fold(&sent).to_ascii_uppercase();
         if sent.is_empty() {
             continue;
         }
-        let known = INTERPRETATIONS.iter().find(|code| **code == folded);
-        is_critical |= matches!(folded.as_str(), "HH" | "LL" | "AA");
+        let folded = value::fold(&sent);
+        let known = INTERPRETATIONS
+            .iter()
+            .find(|code| code.eq_ignore_ascii_case(&folded));
+        is_critical |= matches!(known, Some(&("HH" | "LL" | "AA")));
         concepts.push(match known {
             Some(code) => {
                 CodeableConcept::of_coding(Coding::new(system::INTERPRETATION, *code, ""))

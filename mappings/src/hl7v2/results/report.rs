@@ -217,7 +217,7 @@ impl<'m> Report<'m> {
             result: self
                 .results
                 .iter()
-                .map(|result| Reference::to(format!("Observation/{}", result.id)))
+                .map(|result| Reference::to(["Observation/", &result.id].concat()))
                 .collect(),
             conclusion: self.remarks.as_str().into(),
             ..DiagnosticReport::default()

@@ -64,7 +64,7 @@ impl<'m> Row<'m> {
             .iter()
             .any(|triplet| is_standard(triplet.system, &triplet.code));
         let item = match triplets.iter().find(|triplet| !triplet.code.is_empty()) {
-            Some(triplet) => Cow::Owned(format!("{}^{}", triplet.code, triplet.system)),
+            Some(triplet) => Cow::Owned([&triplet.code, "^", triplet.system].concat()),
             None => triplets[0].display.clone(),
         };
         let named_system = triplets
