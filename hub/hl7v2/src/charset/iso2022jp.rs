@@ -300,3 +300,65 @@ impl Decoder<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use encoding_rs::ISO_2022_JP;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the strict decoder of `encoding_rs` reads, in canonical spelling; `None` when it finds an error.
+    fn strict(body: &[u8]) -> Option<String> {
+        let (text, had_errors) = ISO_2022_JP.decode_without_bom_handling(body);
+        let canonical = text.chars().map(crate::charset::canonical_character);
+        (!had_errors).then(|| canonical.collect())
+    }
+
+    fn regular(body: &[u8]) -> Option<String> {
+        decode_regular(body).map(|regular| regular.text)
+    }
+
+    #[test]
+    fn every_cell_reads_as_encoding_rs_reads_it() {
+        for (row, column) in (0..0x80).flat_map(|row| (0..0x80).map(move |column| (row, column))) {
+            let body = [b"a\x1b$B0!", &[row, column][..], b"\x1b(B|"].concat();
+            let is_vendor = (0x29..=0x2F).contains(&row) || row > 0x74;
+            match regular(&body) {
+                Some(text) => {
+                    assert!(!is_vendor, "{row:#x} {column:#x}");
+                    assert_eq!(Some(text), strict(&body), "{row:#x} {column:#x}");
+                }
+                None => assert!(
+                    is_vendor || strict(&body).is_none() || body[6] < 0x21,
+                    "{row:#x} {column:#x}"
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn the_tolerant_decoder_reads_regular_text_alike() {
+        let body = b"PID|1\x1b$B;3K\\!!!A!]!B\x1b(B^x\x1b$@5~;R\x1b(B\r";
+        let mut hits = Hits::default();
+        let tolerant = decode_irregular(body, &mut hits);
+        assert_eq!(regular(body).as_deref(), Some(tolerant.as_str()));
+        assert!(hits.into_findings(&tolerant).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_regular_reads_as_encoding_rs_reads_it(
+            parts in prop::collection::vec(prop_oneof![
+                "[ -~\r]{0,6}".prop_map(String::into_bytes),
+                "([0-Oa-o][!-~]){0,4}".prop_map(|run| [b"\x1b$B", run.as_bytes(), b"\x1b(B"].concat()),
+                "[\\x00-\\x7f]{0,3}".prop_map(String::into_bytes),
+            ], 0..6)
+        ) {
+            let body = parts.concat();
+            if let Some(text) = regular(&body) {
+                prop_assert_eq!(Some(text), strict(&body), "{:?}", body);
+            }
+        }
+    }
+}
