@@ -464,7 +464,9 @@ async fn decided_meanwhile(tx: &mut Conn, parked: &[i64]) -> Result<(), StoreErr
 #[cfg(test)]
 pub(super) fn statements() -> Vec<(&'static str, String)> {
     vec![
-        ("receipt", receipts::RECEIPT_OF.to_owned()),
+        ("receipts", receipts::RECEIPTS_OF.to_owned()),
+        ("refused", receipts::REFUSED.to_owned()),
+        ("accepted", receipts::ACCEPTED.to_owned()),
         ("early receipt", receipts::EARLY_OF.to_owned()),
         ("follow record", FOLLOW_RECORD.to_owned()),
         ("end misled", END_MISLED.to_owned()),

@@ -191,24 +191,30 @@ async fn numbers(tx: &mut Conn, group: &[Finish]) -> Result<HashMap<String, u32>
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
+/// ?1 tuples of channel, members, code of breakage; ?2 now.
+pub(super) const LOOKED: &str = "UPDATE channel SET members = coalesce(f.value ->> 1, channel.members), \
+     status = CASE WHEN f.value ->> 2 IS NULL THEN channel.status ELSE 'broken' END, \
+     status_code = coalesce(f.value ->> 2, channel.status_code), updated_at = ?2 \
+     FROM tuples(?1) AS f WHERE channel.id = CAST(f.value ->> 0 AS BIGINT)";
+
 /// Members, breakage, and notices whose audience changed.
 async fn looked(tx: &mut Conn, changes: &[ChannelChange], at: i64) -> Result<(), StoreError> {
     let mut last: BTreeMap<i64, &ChannelChange> = BTreeMap::new();
     for change in changes {
         last.insert(change.channel.0, change);
     }
+    let mut rows = Vec::with_capacity(last.len());
     for change in last.values() {
         let members = change.members.as_ref().map(json).transpose()?;
-        query(
-            "UPDATE channel SET members = coalesce(?2, members), status = CASE WHEN ?3 IS NULL THEN status ELSE 'broken' END, \
-             status_code = coalesce(?3, status_code), updated_at = ?4 WHERE id = ?1",
-        )
-        .bind(change.channel.0)
-        .bind(members)
-        .bind(change.broken.map(|code: Code| code.as_str()))
-        .bind(at)
-        .execute(&mut *tx)
-        .await?;
+        let broken = change.broken.map(|code: Code| code.as_str());
+        rows.push((change.channel.0, members, broken));
+    }
+    if !rows.is_empty() {
+        query(LOOKED)
+            .bind(json(&rows)?)
+            .bind(at)
+            .execute(&mut *tx)
+            .await?;
     }
     let reroute: Vec<i64> = changes
         .iter()

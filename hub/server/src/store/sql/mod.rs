@@ -6,6 +6,8 @@
 
 mod accept;
 mod apply;
+#[cfg(test)]
+mod counted;
 mod deliveries;
 mod load;
 mod notices;

@@ -2,6 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
+use super::counted::every_count;
 use super::{Access, Database};
 use crate::store::suite::{House, every_behaviour};
 use crate::store::{Place, Server, StoreError};
@@ -78,3 +79,4 @@ impl House for Schema {
 }
 
 every_behaviour!(Schema::new());
+every_count!(Schema::new());

@@ -2,6 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
 
+use super::counted::every_count;
 use super::speak::{Dialect, query, spell};
 use super::{Access, Database, accept, deliveries};
 use crate::store::operator::Operator;
@@ -48,6 +49,7 @@ impl House for Folder {
 }
 
 every_behaviour!(Folder::new());
+every_count!(Folder::new());
 every_verb! { Folder::new(), one_hub_at_a_time }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,6 +167,7 @@ async fn hot_statements_use_indexes() {
         ("due deliveries", deliveries::due_text()),
         ("next delivery", deliveries::NEXT.to_owned()),
         ("finish", deliveries::FINISH.to_owned()),
+        ("looked", deliveries::LOOKED.to_owned()),
         ("waiting", super::waiting::OLDEST.to_owned()),
         ("due notices", super::DUE_NOTICES.to_owned()),
         ("next due", super::NEXT_DUE.to_owned()),
