@@ -18,6 +18,7 @@ pub mod bundle;
 mod context;
 pub mod document;
 pub mod hl7v2;
+pub mod local;
 pub mod moment;
 pub mod peer;
 pub mod post;

@@ -68,6 +68,27 @@ codes! {
     MAP_PATH_UNEXPECTED = "RNK-MAP-022", "a storage path of an unexpected form";
     MAP_IDENTIFIER_MISSING = "RNK-MAP-023", "an order without an order number; its place in the message was used";
     MAP_ATTACHMENT = "RNK-MAP-024", "bytes inside a result were left in the message; its row was recorded without them";
+    // MAP 1xx: local mappings. 101 to 119 stand in the mapping, 120 and up in what it reads
+    MAP_YAML = "RNK-MAP-101", "the mapping is not YAML, or uses what a mapping may not hold";
+    MAP_KEY = "RNK-MAP-102", "a key of the mapping that does not exist, is missing, or holds the wrong form";
+    MAP_SYNTAX = "RNK-MAP-103", "an expression that cannot be read";
+    MAP_FUNCTION = "RNK-MAP-104", "a function that does not exist";
+    MAP_ARGUMENTS = "RNK-MAP-105", "a function with too many, too few or wrong arguments";
+    MAP_KIND = "RNK-MAP-106", "a value of the wrong kind for its place";
+    MAP_TABLE = "RNK-MAP-107", "a table, or a column of it, that does not exist or cannot be read";
+    MAP_ELEMENT = "RNK-MAP-108", "an element or resource that FHIR R4 does not have";
+    MAP_FIELD = "RNK-MAP-109", "a field the source does not have";
+    MAP_EXTENDS = "RNK-MAP-110", "a mapping that extends an unknown one, or in a circle itself";
+    MAP_LIMIT = "RNK-MAP-111", "a mapping, table, input or result larger than its limit";
+    MAP_TEST = "RNK-MAP-112", "a test beside the mapping that does not hold";
+    MAP_ROW_SHAPE = "RNK-MAP-120", "a row of another shape than the layout; it was not read";
+    MAP_COLUMN_MISSING = "RNK-MAP-121", "the file lacks a column the mapping names";
+    MAP_REQUIRED_EMPTY = "RNK-MAP-122", "a required value is not there; what needs it was left out";
+    MAP_JOIN_MISSING = "RNK-MAP-123", "a result whose order is not there; it was not read";
+    MAP_SEVERAL_SUBJECTS = "RNK-MAP-124", "one message about several patients; it must be split first";
+    MAP_VALUE_REFUSED = "RNK-MAP-125", "a value that is not what its function reads; it was left out";
+    MAP_LOW_CONFIDENCE = "RNK-MAP-126", "a field that was read with too little confidence; it was left out";
+    MAP_DUPLICATE = "RNK-MAP-127", "two rows about the same thing; the later one counts";
     // DOC: documents
     DOC_UNKNOWN_KIND = "RNK-DOC-001", "a document of an unknown kind was kept as another document";
     DOC_NO_SIDECAR = "RNK-DOC-002", "a document without its row in the sidecar file";

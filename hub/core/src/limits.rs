@@ -52,3 +52,34 @@ pub const HEADLINE_CHARS: usize = 60;
 pub const POST_LINES: usize = 12;
 /// Characters of a post's text at most; the rest goes into the PDF.
 pub const POST_CHARS: usize = 400;
+
+/// Largest mapping file, in bytes.
+pub const MAPPING_BYTES: usize = 512 * 1024;
+/// Levels of maps and lists inside a mapping file.
+pub const MAPPING_DEPTH: usize = 32;
+/// Values in a mapping file.
+pub const MAPPING_NODES: usize = 50_000;
+/// Mappings that may extend one another in a row.
+pub const MAPPING_EXTENDS: usize = 8;
+/// Problems of one mapping that are listed; more help nobody.
+pub const MAPPING_PROBLEMS: usize = 100;
+/// Longest expression in a mapping, in bytes.
+pub const EXPRESSION_BYTES: usize = 4096;
+/// Levels of parentheses and calls inside an expression.
+pub const EXPRESSION_DEPTH: usize = 16;
+/// Largest code table, in bytes.
+pub const TABLE_BYTES: usize = 16 * 1024 * 1024;
+/// Largest input a local mapping reads in one piece, in bytes; larger files are split by their source.
+pub const LOCAL_INPUT_BYTES: usize = 64 * 1024 * 1024;
+/// Columns of one row, and repetitions inside one record.
+pub const LOCAL_COLUMNS: usize = 1024;
+/// Levels of an XML or JSON document.
+pub const LOCAL_DEPTH: usize = 64;
+/// Values (elements, attributes, members) of an XML or JSON document.
+pub const LOCAL_NODES: usize = 4_000_000;
+/// Longest text one expression may give, in bytes.
+pub const LOCAL_VALUE_BYTES: usize = 1024 * 1024;
+/// Values one draft of a local mapping may hold.
+pub const LOCAL_OUTPUT_NODES: usize = 500_000;
+/// Findings one draft of a local mapping may hold; the rest is counted in the last one.
+pub const LOCAL_FINDINGS: usize = 1_000;

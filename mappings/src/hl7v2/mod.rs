@@ -24,7 +24,7 @@ mod orders;
 mod patient;
 mod problems;
 pub mod restricted;
-mod results;
+pub(crate) mod results;
 mod tables;
 mod vitals;
 

@@ -20,17 +20,18 @@ use crate::context::Context;
 use crate::reader::{Reader, Seg};
 
 pub(crate) mod coded;
-mod infection;
+pub(crate) mod infection;
 mod observation;
-mod range;
+pub(crate) mod range;
 mod report;
 mod row;
 mod specimen;
-mod value;
+pub(crate) mod value;
 
 pub(super) use observation::{
     Effect, Measured, OfGroup, Taken, effective_of, notes, observe, taken,
 };
+pub(crate) use observation::{INTERPRETATIONS, POSITIVE_NEGATIVE};
 pub(super) use row::{Keyed, Row};
 pub(super) use value::fold;
 

@@ -424,7 +424,8 @@ fn from_reading<'m>(reading: Reading<'m>, unit: Option<&Unit<'m>>) -> Option<Obs
 }
 
 /// Code system of 陽性, 陰性 and 判定保留 (JP-CLINS 1.10.0 `JP_PosNegHold_CS`).
-const POSITIVE_NEGATIVE: &str = "http://jpfhir.jp/fhir/LaboResult/CodeSystem/JP_PosNegHold_CS";
+pub(crate) const POSITIVE_NEGATIVE: &str =
+    "http://jpfhir.jp/fhir/LaboResult/CodeSystem/JP_PosNegHold_CS";
 
 fn text_value(text: Text<'_>) -> Option<ObservationValue<'_>> {
     let text = printable(text);
@@ -480,7 +481,7 @@ fn absent_reason<'m>(context: &mut Context<'m>, obx: Seg<'m>, status: &str) -> C
 }
 
 /// Codes of FHIR R4 `v3-ObservationInterpretation` that laboratories send in OBX-8.
-const INTERPRETATIONS: &[&str] = &[
+pub(crate) const INTERPRETATIONS: &[&str] = &[
     "L", "H", "LL", "HH", "N", "A", "AA", "<", ">", "U", "D", "B", "W", "S", "R", "I", "MS", "VS",
     "IND", "NEG", "POS", "DET", "ND", "NR", "RR", "WR", "SDD", "NS", "HX", "LX", "HU", "LU",
 ];

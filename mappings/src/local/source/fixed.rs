@@ -1,0 +1,234 @@
+//! Records of fixed length, cut by bytes before they are decoded: a full-width character is two bytes.
+
+use std::collections::HashMap;
+
+use renkei_core::{Code, Finding, Severity};
+
+use super::decode::{self, Encoding, State};
+use super::rows::Rows;
+use super::{Unusable, refuse};
+
+/// A file of fixed records.
+#[derive(Debug, Clone)]
+pub(crate) struct Fixed {
+    /// Bytes of a record.
+    pub(crate) length: usize,
+    /// The kinds of records, by the bytes they begin with.
+    pub(crate) kinds: Vec<RecordKind>,
+    /// Which of them gives rows.
+    pub(crate) rows: usize,
+    /// Kinds a row is joined with: kind, its key field, the key field of the row's record.
+    pub(crate) joins: Vec<Join>,
+}
+
+/// One kind of record.
+#[derive(Debug, Clone)]
+pub(crate) struct RecordKind {
+    pub(crate) name: String,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// One field; its name in expressions is `KIND.name`.
+#[derive(Debug, Clone)]
+pub(crate) struct Field {
+    pub(crate) name: String,
+    /// First byte, from 0.
+    pub(crate) start: usize,
+    pub(crate) length: usize,
+    /// How often it repeats inside the record.
+    pub(crate) times: usize,
+    /// Bytes from one repetition to the next.
+    pub(crate) stride: usize,
+}
+
+/// How a row finds the record it belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct Join {
+    pub(crate) kind: usize,
+    pub(crate) their_key: usize,
+    pub(crate) own_key: usize,
+}
+
+impl Fixed {
+    /// Names of all fields, in the order of the cells of a row.
+    pub(crate) fn columns(&self) -> Vec<String> {
+        self.used()
+            .flat_map(|kind| {
+                let kind = &self.kinds[kind];
+                kind.fields
+                    .iter()
+                    .map(|field| format!("{}.{}", kind.name, field.name))
+            })
+            .collect()
+    }
+
+    /// The kinds whose fields a row has.
+    fn used(&self) -> impl Iterator<Item = usize> {
+        std::iter::once(self.rows).chain(self.joins.iter().map(|join| join.kind))
+    }
+
+    /// Reads all rows; what is wrong with single records is a finding.
+    pub(crate) fn read(
+        &self,
+        bytes: &[u8],
+        encoding: Encoding,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Rows, Unusable> {
+        let records = self.records(bytes, findings);
+        let kinds: Vec<Option<usize>> = records
+            .iter()
+            .map(|(_, record)| self.kind(record))
+            .collect();
+        if !records.is_empty() && kinds.iter().all(Option::is_none) {
+            return Err(refuse("record 1"));
+        }
+        let mut joined: HashMap<(usize, &[u8]), &[u8]> = HashMap::new();
+        for ((_, record), kind) in records.iter().zip(&kinds) {
+            for join in self.joins.iter().filter(|join| Some(join.kind) == *kind) {
+                let key = self.kinds[join.kind].fields[join.their_key].of(record, 0);
+                joined.insert((join.kind, key), record);
+            }
+        }
+        let decoder = decode::open(b"", encoding).1;
+        let mut rows = Rows::new(self.columns().len());
+        for ((number, record), kind) in records.iter().zip(&kinds) {
+            let at = format!("record {number}");
+            match kind {
+                None => {
+                    let finding = Finding::new(Code::MAP_ROW_SHAPE, Severity::Error, at);
+                    findings.push(finding.saying("the record begins with no known kind"));
+                }
+                Some(kind) if *kind == self.rows => {
+                    let mut parts = vec![*record];
+                    for join in &self.joins {
+                        let key = self.kinds[self.rows].fields[join.own_key].of(record, 0);
+                        parts.extend(joined.get(&(join.kind, key)));
+                    }
+                    if parts.len() <= self.joins.len() {
+                        findings.push(Finding::new(Code::MAP_JOIN_MISSING, Severity::Error, at));
+                        continue;
+                    }
+                    self.push_rows(&parts, *number, decoder, &mut rows, findings);
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The records with their number. Line ends stand between them or not.
+    fn records<'b>(&self, bytes: &'b [u8], findings: &mut Vec<Finding>) -> Vec<(u32, &'b [u8])> {
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0x1A);
+        let mut records = Vec::new();
+        let mut rest = bytes;
+        for number in 1.. {
+            let skip = rest
+                .iter()
+                .position(|byte| !is_end(byte))
+                .unwrap_or(rest.len());
+            rest = &rest[skip..];
+            if rest.is_empty() {
+                break;
+            }
+            let full = self.length.min(rest.len());
+            let line = rest.iter().position(is_end).unwrap_or(rest.len());
+            let (record, behind) = rest.split_at(if line < full { line } else { full });
+            rest = behind;
+            let mut problem = "";
+            if record.len() < self.length {
+                problem = "the record is shorter than its layout; its end was read as blank";
+            }
+            // What follows a full record on its line is either the next record or too much.
+            let surplus = line.saturating_sub(full);
+            if surplus > 0 && !self.starts_record(rest) {
+                let tail = &rest[..surplus];
+                rest = &rest[surplus..];
+                if !tail.iter().all(|byte| *byte == b' ') {
+                    problem = "the record is longer than its layout; it was not read";
+                }
+            }
+            if !problem.is_empty() {
+                let is_lost = problem.ends_with("not read");
+                let severity = if is_lost {
+                    Severity::Error
+                } else {
+                    Severity::Info
+                };
+                let at = format!("record {number}");
+                findings.push(Finding::new(Code::MAP_ROW_SHAPE, severity, at).saying(problem));
+                if is_lost {
+                    continue;
+                }
+            }
+            records.push((number, record));
+        }
+        records
+    }
+
+    fn kind(&self, record: &[u8]) -> Option<usize> {
+        self.kinds
+            .iter()
+            .position(|kind| record.starts_with(kind.name.as_bytes()))
+    }
+
+    fn starts_record(&self, rest: &[u8]) -> bool {
+        self.kind(rest).is_some()
+    }
+
+    /// One row per repetition that holds something; one row for a record without repeating fields.
+    fn push_rows(
+        &self,
+        parts: &[&[u8]],
+        number: u32,
+        decoder: decode::Rows,
+        rows: &mut Rows,
+        findings: &mut Vec<Finding>,
+    ) {
+        let own = &self.kinds[self.rows];
+        let times = own
+            .fields
+            .iter()
+            .map(|field| field.times)
+            .max()
+            .unwrap_or(1);
+        let mut state = State::Clean;
+        for repetition in 0..times {
+            let repeats = |field: &&Field| field.times > 1;
+            let holds = |field: &Field| !field.of(parts[0], repetition).trim_ascii().is_empty();
+            if times > 1 && !own.fields.iter().filter(repeats).any(holds) {
+                continue;
+            }
+            for (kind, part) in self.used().zip(parts) {
+                for field in &self.kinds[kind].fields {
+                    let which = if field.times > 1 { repetition } else { 0 };
+                    let bytes = field.of(part, which);
+                    let (charset, found) = decoder.of_row(bytes);
+                    if found == State::Broken {
+                        state = found;
+                    }
+                    let mut cell = String::new();
+                    decode::push(bytes, charset, &mut cell);
+                    rows.push_cell(&cell);
+                }
+            }
+            rows.end_row(number);
+        }
+        if state == State::Broken {
+            let at = format!("record {number}");
+            findings.push(Finding::new(
+                Code::CHARSET_UNDECODABLE,
+                Severity::Warning,
+                at,
+            ));
+        }
+    }
+}
+
+impl Field {
+    /// The bytes of one repetition; fewer or none where the record is short.
+    fn of<'b>(&self, record: &'b [u8], repetition: usize) -> &'b [u8] {
+        let start = self.start + repetition * self.stride;
+        let end = (start + self.length).min(record.len());
+        record.get(start..end).unwrap_or(b"")
+    }
+}

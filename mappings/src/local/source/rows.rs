@@ -1,0 +1,391 @@
+//! Rows and cells: CSV, TSV, and what fixed-width records and sheets become.
+
+use std::collections::HashMap;
+
+use renkei_core::{Code, Finding, Severity, limits};
+use unicode_normalization::UnicodeNormalization;
+
+use super::decode::{self, Encoding, State};
+use super::{Unusable, refuse};
+
+/// All rows of an input, decoded, in one text.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    width: usize,
+    text: String,
+    /// Where each cell ends in the text.
+    ends: Vec<u32>,
+    /// The line (or record) of the input each row begins at.
+    lines: Vec<u32>,
+    /// Columns of the input that hold data but have no name in the mapping, from 1.
+    pub(crate) unnamed: Vec<usize>,
+}
+
+impl Rows {
+    pub(crate) fn new(width: usize) -> Self {
+        Self {
+            width,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// One cell, without blanks at its ends.
+    pub(crate) fn cell(&self, row: usize, column: usize) -> &str {
+        if column >= self.width {
+            return "";
+        }
+        let at = row * self.width + column;
+        if at >= self.ends.len() {
+            return "";
+        }
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]) as usize;
+        self.text[start..self.ends[at] as usize].trim()
+    }
+
+    /// Where a row stands in the input.
+    pub(crate) fn line(&self, row: usize) -> u32 {
+        self.lines.get(row).copied().unwrap_or(0)
+    }
+
+    /// Whether any row has something in a column.
+    pub(crate) fn has_data(&self, column: usize) -> bool {
+        (0..self.len()).any(|row| !self.cell(row, column).is_empty())
+    }
+
+    /// Appends a cell of the row that is being written.
+    pub(crate) fn push_cell(&mut self, cell: &str) {
+        self.text.push_str(cell);
+        self.end_cell();
+    }
+
+    /// Ends the row; `false` when the limit of a text is reached.
+    pub(crate) fn end_row(&mut self, line: u32) {
+        self.lines.push(line);
+        while self.ends.len() < self.lines.len() * self.width {
+            self.end_cell();
+        }
+    }
+
+    fn end_cell(&mut self) {
+        self.ends
+            .push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+    }
+}
+
+/// How a delimited file is laid out.
+#[derive(Debug, Clone)]
+pub(crate) struct Delimited {
+    pub(crate) delimiter: u8,
+    /// Lines before the first row.
+    pub(crate) header: usize,
+    /// The last header line names the columns.
+    pub(crate) by_name: bool,
+    /// Rows may be shorter than the layout.
+    pub(crate) ragged: bool,
+    pub(crate) columns: Vec<Column>,
+}
+
+/// One column as the mapping knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    /// Its name in expressions; `None` for a place without a name.
+    pub(crate) name: Option<String>,
+    /// What its header says; empty when the file does not have it.
+    pub(crate) header: String,
+}
+
+/// The name under which headers are compared.
+pub(crate) fn header_key(text: &str) -> String {
+    text.nfkc().filter(|sign| !sign.is_whitespace()).collect()
+}
+
+impl Delimited {
+    /// Reads all rows; what is wrong with single rows is a finding.
+    pub(crate) fn read(
+        &self,
+        bytes: &[u8],
+        encoding: Encoding,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Rows, Unusable> {
+        let (body, decoder, state) = decode::open(bytes, encoding);
+        if state == State::Broken {
+            findings.push(Finding::new(
+                Code::CHARSET_UNDECODABLE,
+                Severity::Warning,
+                "row 1",
+            ));
+        }
+        let mut records = Records::new(&body, self.delimiter);
+        let mut places: Vec<Option<usize>> = (0..self.columns.len()).map(Some).collect();
+        let mut width = self.columns.len();
+        for number in 1..=self.header {
+            let Some((record, _)) = records.next() else {
+                return Err(refuse("row 1"));
+            };
+            if self.by_name && number == self.header {
+                let (charset, _) = decoder.of_row(record.as_slice());
+                let names: Vec<String> = record
+                    .iter()
+                    .map(|cell| {
+                        let mut text = String::new();
+                        decode::push(cell, charset, &mut text);
+                        header_key(&text)
+                    })
+                    .collect();
+                places = self.places(&names, findings)?;
+                width = names.len();
+            }
+        }
+        let mut rows = Rows::new(self.columns.len());
+        let mut extra: HashMap<usize, ()> = HashMap::new();
+        while let Some((record, line)) = records.next() {
+            if record.iter().all(|cell| cell.trim_ascii().is_empty()) {
+                continue;
+            }
+            if !self.fits(&record, width) {
+                if records.restart_behind_line() {
+                    // A quote opened and never closed: only its line is lost.
+                }
+                let text = format!("the row has {} cells, the layout {width}", record.len());
+                findings.push(
+                    Finding::new(Code::MAP_ROW_SHAPE, Severity::Error, format!("row {line}"))
+                        .saying(text),
+                );
+                continue;
+            }
+            let (charset, state) = decoder.of_row(record.as_slice());
+            match state {
+                State::Clean => {}
+                State::Other => findings.push(Finding::new(
+                    Code::CHARSET_MISMATCH,
+                    Severity::Warning,
+                    format!("row {line}"),
+                )),
+                State::Broken => findings.push(Finding::new(
+                    Code::CHARSET_UNDECODABLE,
+                    Severity::Warning,
+                    format!("row {line}"),
+                )),
+            }
+            for place in &places {
+                let cell = place.and_then(|at| record.get(at)).unwrap_or(b"");
+                decode::push(cell, charset, &mut rows.text);
+                rows.end_cell();
+            }
+            for (at, cell) in record.iter().enumerate() {
+                if !cell.trim_ascii().is_empty()
+                    && !extra.contains_key(&at)
+                    && !places.contains(&Some(at))
+                {
+                    extra.insert(at, ());
+                }
+            }
+            rows.end_row(line);
+        }
+        rows.unnamed = extra.into_keys().map(|at| at + 1).collect();
+        rows.unnamed.sort_unstable();
+        Ok(rows)
+    }
+
+    /// Where each column of the mapping stands in the file.
+    fn places(
+        &self,
+        names: &[String],
+        findings: &mut Vec<Finding>,
+    ) -> Result<Vec<Option<usize>>, Unusable> {
+        let mut places = Vec::with_capacity(self.columns.len());
+        for column in &self.columns {
+            let key = header_key(&column.header);
+            let place = names
+                .iter()
+                .position(|name| *name == key && !key.is_empty());
+            if place.is_none() && !key.is_empty() {
+                let text = format!("the file has no column `{}`", column.header);
+                let at = format!("row {}", self.header);
+                findings
+                    .push(Finding::new(Code::MAP_COLUMN_MISSING, Severity::Error, at).saying(text));
+            }
+            places.push(place);
+        }
+        if places.iter().all(Option::is_none) {
+            return Err(refuse(&format!("row {}", self.header)));
+        }
+        Ok(places)
+    }
+
+    fn fits(&self, record: &csv::ByteRecord, width: usize) -> bool {
+        let cells = record.len();
+        let surplus_is_blank = || {
+            record
+                .iter()
+                .skip(width)
+                .all(|cell| cell.trim_ascii().is_empty())
+        };
+        cells <= limits::LOCAL_COLUMNS
+            && (cells == width
+                || (cells < width && self.ragged)
+                || (cells > width && surplus_is_blank()))
+    }
+}
+
+/// Records of a delimited file with the line they begin at.
+struct Records<'b> {
+    body: &'b [u8],
+    /// Bytes and lines passed over before the reader began.
+    offset: usize,
+    lines: u64,
+    reader: csv::Reader<&'b [u8]>,
+    delimiter: u8,
+    /// Where the last record began, within the reader.
+    last: usize,
+    last_line: u64,
+}
+
+impl<'b> Records<'b> {
+    fn new(body: &'b [u8], delimiter: u8) -> Self {
+        Self {
+            body,
+            offset: 0,
+            lines: 0,
+            reader: Self::reader(body, delimiter),
+            delimiter,
+            last: 0,
+            last_line: 1,
+        }
+    }
+
+    fn reader(body: &'b [u8], delimiter: u8) -> csv::Reader<&'b [u8]> {
+        csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(delimiter)
+            .from_reader(body)
+    }
+
+    fn next(&mut self) -> Option<(csv::ByteRecord, u32)> {
+        let mut record = csv::ByteRecord::new();
+        match self.reader.read_byte_record(&mut record) {
+            Ok(true) => {}
+            // Reading from memory with flexible widths does not fail.
+            Ok(false) | Err(_) => return None,
+        }
+        let position = record.position();
+        self.last = position.map_or(0, |at| usize::try_from(at.byte()).unwrap_or(0));
+        self.last_line = self.lines + position.map_or(0, csv::Position::line);
+        let line = u32::try_from(self.last_line).unwrap_or(u32::MAX);
+        Some((record, line))
+    }
+
+    /// When the last record ran over several lines, begins anew behind its first one.
+    fn restart_behind_line(&mut self) -> bool {
+        let start = self.offset + self.last;
+        let end = self.offset + usize::try_from(self.reader.position().byte()).unwrap_or(0);
+        let record = self
+            .body
+            .get(start..end.min(self.body.len()))
+            .unwrap_or(b"");
+        // The reader counts the line end that follows a record to the next one.
+        let begins = record
+            .iter()
+            .position(|byte| !matches!(byte, b'\r' | b'\n'))
+            .unwrap_or(0);
+        let Some(line_end) = record[begins..].iter().position(|byte| *byte == b'\n') else {
+            return false;
+        };
+        let next = start + begins + line_end + 1;
+        if next >= end {
+            return false;
+        }
+        self.offset = next;
+        self.lines = self.last_line;
+        self.reader = Self::reader(&self.body[next..], self.delimiter);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(columns: &[&str], header: usize) -> Delimited {
+        Delimited {
+            delimiter: b',',
+            header,
+            by_name: header > 0,
+            ragged: false,
+            columns: columns
+                .iter()
+                .map(|name| Column {
+                    name: Some((*name).to_owned()),
+                    header: (*name).to_owned(),
+                })
+                .collect(),
+        }
+    }
+
+    fn read(layout: &Delimited, text: &str) -> (Vec<Vec<String>>, Vec<String>) {
+        let mut findings = Vec::new();
+        let rows = layout
+            .read(text.as_bytes(), Encoding::Utf8, &mut findings)
+            .expect("usable");
+        let cells = (0..rows.len())
+            .map(|row| {
+                (0..layout.columns.len())
+                    .map(|column| rows.cell(row, column).to_owned())
+                    .collect()
+            })
+            .collect();
+        let findings = findings
+            .iter()
+            .map(|found| format!("{} {}", found.code, found.at))
+            .collect();
+        (cells, findings)
+    }
+
+    #[test]
+    fn columns_are_found_by_their_header_in_any_order() {
+        let (rows, findings) = read(
+            &layout(&["a", "b"], 1),
+            "ｂ, a ,c\r\n1,2,3\r\n\r\n4,\" x,\"\"y\",6\n",
+        );
+        assert_eq!(rows, [["2", "1"], ["x,\"y", "4"]]);
+        assert!(findings.is_empty());
+    }
+
+    #[test]
+    fn rows_of_another_shape_are_reported_and_the_others_go_on() {
+        let text = "a,b\n1,2\n3\n4,5,6\n7,8,\n\"open,9\n10,11\n12,13\n";
+        let (rows, findings) = read(&layout(&["a", "b"], 1), text);
+        assert_eq!(rows, [["1", "2"], ["7", "8"], ["10", "11"], ["12", "13"]]);
+        assert_eq!(
+            findings,
+            [
+                "RNK-MAP-120 row 3",
+                "RNK-MAP-120 row 4",
+                "RNK-MAP-120 row 6"
+            ]
+        );
+    }
+
+    #[test]
+    fn missing_columns_are_named_and_a_foreign_file_is_refused() {
+        let (rows, findings) = read(&layout(&["a", "z"], 1), "a,b\n1,2\n");
+        assert_eq!(rows, [["1", ""]]);
+        assert_eq!(findings, ["RNK-MAP-121 row 1"]);
+        let mut findings = Vec::new();
+        assert!(
+            layout(&["x"], 1)
+                .read(b"a,b\n1,2\n", Encoding::Utf8, &mut findings)
+                .is_err()
+        );
+        assert!(
+            layout(&["x"], 1)
+                .read(b"", Encoding::Utf8, &mut findings)
+                .is_err()
+        );
+    }
+}

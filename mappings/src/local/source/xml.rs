@@ -1,0 +1,129 @@
+//! XML to a tree: no entities beyond the five of XML, no DTD, depth and size bounded.
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesRef, BytesStart, Event};
+use renkei_core::limits;
+
+use super::tree::{Form, Tree};
+
+/// Reads a document; `None` when it is not XML or larger than the limits.
+pub(crate) fn parse(text: &str) -> Option<Tree<'static>> {
+    let mut reader = Reader::from_str(text);
+    reader.config_mut().expand_empty_elements = true;
+    let mut tree = Tree::default();
+    let root = tree.add(None, "", "", Form::Object)?;
+    let mut open = vec![root];
+    let mut elements = 0_usize;
+    loop {
+        let top = *open.last()?;
+        match reader.read_event().ok()? {
+            Event::Start(start) => {
+                if open.len() > limits::LOCAL_DEPTH || (open.len() == 1 && elements > 0) {
+                    return None;
+                }
+                elements += 1;
+                open.push(element(&mut tree, top, &start)?);
+            }
+            Event::End(_) => {
+                open.pop();
+                if open.is_empty() {
+                    return None;
+                }
+            }
+            Event::Text(words) => {
+                append(&mut tree, top, root, &words)?;
+            }
+            Event::CData(words) => {
+                append(&mut tree, top, root, &words)?;
+            }
+            Event::GeneralRef(reference) => {
+                let character = resolve(&reference)?;
+                append(&mut tree, top, root, character.encode_utf8(&mut [0; 4]))?;
+            }
+            Event::DocType(_) => return None,
+            Event::Decl(_) | Event::Comment(_) | Event::PI(_) => {}
+            Event::Empty(_) => return None,
+            Event::Eof => break,
+        }
+    }
+    (open.len() == 1 && elements > 0).then_some(tree)
+}
+
+/// Text outside the document element is not XML.
+fn append(tree: &mut Tree<'static>, top: u32, root: u32, words: &str) -> Option<()> {
+    if top == root {
+        return words.trim().is_empty().then_some(());
+    }
+    tree.append_text(top, words);
+    Some(())
+}
+
+fn element(tree: &mut Tree<'static>, parent: u32, start: &BytesStart<'_>) -> Option<u32> {
+    let name = start.local_name().as_ref().to_owned();
+    let node = tree.add(Some(parent), String::from(name), "", Form::Object)?;
+    for attribute in start.attributes() {
+        let attribute = attribute.ok()?;
+        let name: &str = attribute.key.as_ref();
+        if name == "xmlns" || name.starts_with("xmlns:") {
+            continue;
+        }
+        let local = name.rsplit(':').next().unwrap_or(name);
+        let value = quick_xml::escape::unescape(&attribute.value)
+            .ok()?
+            .into_owned();
+        tree.add(Some(node), format!("@{local}"), value, Form::Text)?;
+    }
+    Some(node)
+}
+
+/// A character reference or one of the five entities.
+fn resolve(reference: &BytesRef<'_>) -> Option<char> {
+    if let Some(character) = reference.resolve_char_ref().ok()? {
+        return Some(character);
+    }
+    let name: &str = reference;
+    match name {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "amp" => Some('&'),
+        "apos" => Some('\''),
+        "quot" => Some('"'),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::steps;
+    use super::*;
+
+    #[test]
+    fn elements_attributes_and_text() {
+        let text = "<?xml version=\"1.0\"?><x:a xmlns:x=\"u\"><b t='1'>山&amp;本<![CDATA[<3]]></b><b t='2'/>\n<c><d>6.80</d></c></x:a>";
+        let tree = parse(text).expect("XML");
+        let get = |path: &str| tree.get(0, &steps(path, '/').expect("a path")).to_owned();
+        assert_eq!(get("a/b"), "山&本<3");
+        assert_eq!(get("a/b[2]/@t"), "2");
+        assert_eq!(get("a/b[@t='1']"), "山&本<3");
+        assert_eq!(get("a/c/d"), "6.80");
+        assert_eq!(tree.unread('/'), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_not_plain_xml_is_refused() {
+        let deep = "<a>".repeat(1000);
+        for bad in [
+            "",
+            "x",
+            "<a>",
+            "<a></b>",
+            "</a>",
+            "<a/><b/>",
+            "<a>&x;</a>",
+            "<!DOCTYPE a [<!ENTITY x \"y\">]><a>&x;</a>",
+            deep.as_str(),
+        ] {
+            assert!(parse(bad).is_none(), "{}", bad.get(..30).unwrap_or(bad));
+        }
+    }
+}
