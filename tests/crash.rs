@@ -2,19 +2,19 @@
 //! answers and deliveries wait to go. Nothing acknowledged may be lost, nobody may be told twice, and
 //! each team must hear things in the order in which they were said.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use renkei_sim::hospital::Person;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::conservation::Findings;
 use crate::harness::{say, until, until_within};
 use crate::hub::{Config, Folders, Hub};
 use crate::office::Office;
-use crate::oracle::{Expected, Judgement};
 use crate::peers::{District, SINKS};
-use crate::sender::{Log, Sender};
-use crate::story::{self, Dice, Fact, Step};
+use crate::sender::Sender;
+use crate::story::{self, Dice};
 
 const INPATIENTS: usize = 600;
 const OUTPATIENTS: usize = 200;
@@ -62,7 +62,10 @@ impl Trial {
         let office = Office::open(&folders.data()).await;
         office.enrol(&people[INPATIENTS..]).await;
         office.admit(&people[..INPATIENTS]).await;
-        let sender = Sender::start(shares(&people, &mut dice), &mut dice);
+        let sender = Sender::start(
+            story::shares(&people, INPATIENTS, CONNECTIONS, RESULTS, &mut dice),
+            &mut dice,
+        );
         Self {
             people,
             folders,
@@ -212,31 +215,6 @@ impl Trial {
     }
 }
 
-/// Each connection's part of the story, its patients taking turns, and its supply of results.
-fn shares(people: &[Person], dice: &mut Dice) -> Vec<(VecDeque<Step>, VecDeque<Step>)> {
-    let mut shares = Vec::new();
-    for connection in 0..CONNECTIONS {
-        let mine = |from: usize, to: usize| {
-            (from..to).filter(move |patient| patient % CONNECTIONS == connection)
-        };
-        let stories =
-            mine(0, INPATIENTS).map(|patient| story::inpatient(patient, &people[patient], dice));
-        let story = in_turns(stories.collect());
-        let results = mine(INPATIENTS, people.len())
-            .map(|patient| story::outpatient(patient, &people[patient], dice, RESULTS));
-        let filler = in_turns(results.collect());
-        shares.push((story, filler));
-    }
-    shares
-}
-
-fn in_turns(stories: Vec<Vec<Step>>) -> VecDeque<Step> {
-    let longest = stories.iter().map(Vec::len).max().unwrap_or(0);
-    let steps =
-        (0..longest).flat_map(|turn| stories.iter().filter_map(move |story| story.get(turn)));
-    steps.cloned().collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_and_nobody_is_told_twice() {
     let began = Instant::now();
@@ -303,14 +281,7 @@ async fn nothing_is_lost_and_nobody_is_told_twice() {
     say(&format!("crash: took {} s", began.elapsed().as_secs()));
     assert!(said + repeated >= ACKNOWLEDGED);
     assert!(repeated * 100 >= said * 4 && corrections * 100 >= said * 2);
-    for wrong in [&found.lost, &found.twice, &found.inversions, &found.wrong] {
-        assert!(
-            wrong.is_empty(),
-            "{} wrong, such as {:#?}",
-            wrong.len(),
-            &wrong[..wrong.len().min(5)]
-        );
-    }
+    found.assert_none(seed);
 }
 
 impl Trial {
@@ -322,143 +293,4 @@ impl Trial {
             .min()
             .unwrap()
     }
-}
-
-/// What the ledger and the peers hold, against what was acknowledged.
-#[derive(Default)]
-struct Findings {
-    events: usize,
-    corrections: usize,
-    cancellations: usize,
-    repeated_sends: u64,
-    lost: Vec<String>,
-    twice: Vec<String>,
-    inversions: Vec<String>,
-    wrong: Vec<String>,
-}
-
-impl Findings {
-    async fn of(people: &[Person], logs: &[Log], office: &Office, district: &District) -> Self {
-        let mut log: Vec<Vec<Step>> = vec![Vec::new(); people.len()];
-        for step in logs.iter().flat_map(|log| &log.acknowledged) {
-            log[step.patient].push(step.clone());
-        }
-        let mut found = Self::default();
-        found.ledger(&log, office).await;
-        let expected = Expected::of(people, &log);
-        let payloads = payloads(office).await;
-        for sink in SINKS {
-            let doors = &district.sim(sink).doors;
-            let told = doors.told().await;
-            let first_parts: Vec<_> = told
-                .into_iter()
-                .filter(|post| !post.key.contains(':'))
-                .collect();
-            found.take(expected.judge(sink, &first_parts));
-            for post in &first_parts {
-                let frozen = payloads.get(
-                    post.key
-                        .rsplit_once('.')
-                        .map_or(post.key.as_str(), |(stem, _)| stem),
-                );
-                if sink == "mcs" && frozen != Some(&(post.headline.clone(), post.text.clone())) {
-                    found
-                        .wrong
-                        .push(format!("{sink}: {} is not what was frozen", post.key));
-                }
-            }
-            found.keys(sink, &doors.state().await);
-        }
-        found
-    }
-
-    fn take(&mut self, judgement: Judgement) {
-        self.events += judgement.events;
-        self.corrections += judgement.corrections;
-        self.cancellations += judgement.cancellations;
-        self.lost.extend(judgement.lost);
-        self.twice.extend(judgement.twice);
-        self.inversions.extend(judgement.inversions);
-        self.wrong.extend(judgement.wrong);
-    }
-
-    /// What the peer counted under each key.
-    fn keys(&mut self, sink: &str, state: &Value) {
-        for key in state["keys"].as_array().unwrap() {
-            let count = |name: &str| key[name].as_u64().unwrap();
-            if count("effects") > 1 {
-                self.twice.push(format!("{sink}: key {}", key["key"]));
-            }
-            self.repeated_sends += count("requests").saturating_sub(1);
-        }
-        for refusal in state["rejected"].as_array().unwrap() {
-            // A uid that names what an interrupted try had named otherwise is tried again; another
-            // content under a key is not.
-            if refusal["code"] == "idempotency_conflict" {
-                self.wrong.push(format!("{sink}: {refusal}"));
-            }
-        }
-    }
-
-    /// Every acknowledged message is processed, and every result is recorded as it was said last.
-    async fn ledger(&mut self, log: &[Vec<Step>], office: &Office) {
-        let processed = "SELECT control FROM message JOIN outcome USING (position) WHERE state = 'processed' AND source = 'hospital'";
-        let kept = office.texts(processed).await;
-        let known: HashSet<&str> = kept.iter().map(String::as_str).collect();
-        if known.len() != kept.len() {
-            self.twice
-                .push("a message is in the inbox twice".to_owned());
-        }
-        let mut results: HashMap<u64, &str> = HashMap::new();
-        for step in log.iter().flatten() {
-            if !known.contains(step.control.as_str()) {
-                self.lost.push(format!("{} was acknowledged", step.control));
-            }
-            if let Fact::Result { order, value } = &step.fact {
-                results.insert(*order, value);
-            }
-        }
-        let current = "SELECT body FROM resource JOIN version ON resource = id AND version.version = resource.version WHERE kind = 'Observation'";
-        let bodies = office.texts(current).await;
-        let mut recorded: HashSet<String> = HashSet::new();
-        for body in &bodies {
-            let body: Value = serde_json::from_str(body).unwrap();
-            recorded.insert(body["valueQuantity"]["value"].to_string());
-        }
-        // Each value holds the number of its order: no two are alike.
-        for (order, value) in &results {
-            if !recorded.contains(*value) {
-                self.lost.push(format!("the result of order {order}"));
-            }
-        }
-        if bodies.len() != results.len() {
-            self.wrong.push(format!(
-                "{} results recorded, {} said",
-                bodies.len(),
-                results.len()
-            ));
-        }
-    }
-}
-
-/// Headline and text of every delivery as they were frozen when it was planned.
-async fn payloads(office: &Office) -> HashMap<String, (String, String)> {
-    let ids = office
-        .texts("SELECT id FROM delivery WHERE sink = 'mcs' ORDER BY seq")
-        .await;
-    let frozen = office
-        .texts("SELECT payload FROM delivery WHERE sink = 'mcs' ORDER BY seq")
-        .await;
-    let words = |payload: &String| {
-        let payload: Value = serde_json::from_str(payload).unwrap();
-        let body: Value = serde_json::from_str(payload["body"].as_str().unwrap()).unwrap();
-        let word = |name: &str| {
-            body["posts"][0][name]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned()
-        };
-        (word("headline"), word("text"))
-    };
-    ids.into_iter().zip(frozen.iter().map(words)).collect()
 }

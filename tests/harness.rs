@@ -13,6 +13,7 @@ use crate::hub::{Config, Folders, Hub};
 use crate::office::Office;
 use crate::peers::District;
 use crate::people::message;
+use crate::power::shim::Shim;
 
 /// How long anything may take before it counts as not coming.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -63,13 +64,32 @@ impl TestHub {
         Self::prepared(people, config, async |office| office.admit(people).await).await
     }
 
+    /// The same, under a shim that does nothing yet.
+    pub(crate) async fn shimmed(people: &[Person], mut config: Config) -> (Self, Shim) {
+        let folders = Folders::new();
+        let shim = Shim::new(&folders);
+        config.env.extend(shim.env());
+        let hub = Self::in_folders(folders, people, config, async |office| {
+            office.admit(people).await;
+        });
+        (hub.await, shim)
+    }
+
     /// The same, with what is in place before the hub starts left to the test.
     pub(crate) async fn prepared(
         people: &[Person],
         config: Config,
         prepare: impl AsyncFnOnce(&Office),
     ) -> Self {
-        let folders = Folders::new();
+        Self::in_folders(Folders::new(), people, config, prepare).await
+    }
+
+    async fn in_folders(
+        folders: Folders,
+        people: &[Person],
+        config: Config,
+        prepare: impl AsyncFnOnce(&Office),
+    ) -> Self {
         let district = District::start(folders.root.path(), people).await;
         folders.configure(&config, &district);
         let office = Office::open(folders.home(&config.on)).await;

@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) settle_secs: u64,
     /// `hub.retry.first_millis`.
     pub(crate) retry_millis: u64,
+    /// `timeout_ms` of the connections to peers.
+    pub(crate) timeout_millis: u64,
     /// Whether posts carry the hub's sheet.
     pub(crate) sheet: bool,
     /// `"enrolled"` or `"all"`.
@@ -46,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) log: &'static str,
     /// Further environment.
     pub(crate) env: Vec<(&'static str, String)>,
+    /// Sinks that are reached elsewhere than at their peer: through something that fails.
+    pub(crate) through: Vec<(&'static str, String)>,
 }
 
 impl Default for Config {
@@ -55,6 +59,7 @@ impl Default for Config {
             database: None,
             settle_secs: 0,
             retry_millis: 50,
+            timeout_millis: 15_000,
             sheet: false,
             admit: "enrolled",
             mllp: String::new(),
@@ -63,6 +68,7 @@ impl Default for Config {
             ward_by_rest: false,
             log: "info",
             env: Vec::new(),
+            through: Vec::new(),
         }
     }
 }
@@ -169,19 +175,24 @@ adapter.folder = {{ path = "{root}/drop", facility = "{HOSPITAL}", poll_secs = 1
                 format!("facility = \"{HOSPITAL}\"")
             },
         );
-        for (name, kind, url) in [
-            ("mcs", "mcs", district.mcs.url()),
-            ("vital_link", "vital_link", district.vital_link.url()),
-        ] {
-            rest_peer(&mut text, name, kind, &url, &secret);
+        let url = |sink: &str| {
+            let mut through = config.through.iter();
+            through.find(|(name, _)| *name == sink).map_or_else(
+                || district.sim(sink).url(),
+                |(_, elsewhere)| elsewhere.clone(),
+            )
+        };
+        for sink in ["mcs", "vital_link"] {
+            rest_peer(&mut text, sink, sink, &url(sink), &secret, config);
         }
         if config.ward_by_rest {
             rest_peer(
                 &mut text,
                 "ward",
                 "ward.rest",
-                &district.ward.url(),
+                &url("ward"),
                 &secret,
+                config,
             );
         } else {
             let folder = district.ward_folder.display();
@@ -201,12 +212,13 @@ adapter.folder = {{ path = "{root}/drop", facility = "{HOSPITAL}", poll_secs = 1
     }
 }
 
-fn rest_peer(text: &mut String, name: &str, kind: &str, url: &str, secret: &str) {
+fn rest_peer(text: &mut String, name: &str, kind: &str, url: &str, secret: &str, config: &Config) {
+    let timeout = config.timeout_millis;
     let _written = write!(
         text,
         "\n[peer.{name}]\nmode = \"live\"\nagreement_ref = \"test\"\n\
          [peer.{name}.adapter.{kind}]\nfacility = \"{HOSPITAL}\"\nuser_ref = \"{SYSTEM}\"\npoll_secs = 1\n\
-         connection = {{ endpoint = \"{url}\", client_id = \"renkei\", secret = {{ file = \"{secret}\" }} }}\n"
+         connection = {{ timeout_ms = {timeout}, endpoint = \"{url}\", client_id = \"renkei\", secret = {{ file = \"{secret}\" }} }}\n"
     );
 }
 
@@ -294,6 +306,26 @@ impl Hub {
     pub(crate) fn log_text(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Stops it where it is (SIGSTOP), or lets it go on.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        let signal = if frozen { Signal::STOP } else { Signal::CONT };
+        kill_process(self.pid().unwrap(), signal).unwrap();
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The memory it holds, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let pid = self.pid().unwrap().as_raw_nonzero();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
+        kilobytes.parse::<u64>().unwrap() * 1024
     }
 
     fn pid(&self) -> Option<Pid> {

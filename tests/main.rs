@@ -6,10 +6,12 @@
 
 mod bad_input;
 mod cli;
+mod conservation;
 mod crash;
 mod damages;
 mod delivery;
 mod demo;
+mod faults;
 mod harness;
 mod hub;
 mod intake;

@@ -49,6 +49,8 @@ pub(crate) struct Sender {
     pub(crate) orders: watch::Sender<Orders>,
     unacknowledged: Vec<Arc<AtomicUsize>>,
     acknowledged: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
     lines: Vec<JoinHandle<Log>>,
 }
 
@@ -57,6 +59,8 @@ impl Sender {
     pub(crate) fn start(shares: Vec<(VecDeque<Step>, VecDeque<Step>)>, dice: &mut Dice) -> Self {
         let (orders, _) = watch::channel(Orders::default());
         let acknowledged = Arc::new(AtomicUsize::new(0));
+        let refused = Arc::new(AtomicUsize::new(0));
+        let connections = Arc::new(AtomicUsize::new(0));
         let mut unacknowledged = Vec::new();
         let mut lines = Vec::new();
         for (story, filler) in shares {
@@ -73,6 +77,8 @@ impl Sender {
                 log: Log::default(),
                 count: mine,
                 acknowledged: acknowledged.clone(),
+                refused: refused.clone(),
+                connections: connections.clone(),
             };
             lines.push(tokio::spawn(line.run()));
         }
@@ -80,6 +86,8 @@ impl Sender {
             orders,
             unacknowledged,
             acknowledged,
+            refused,
+            connections,
             lines,
         }
     }
@@ -93,6 +101,16 @@ impl Sender {
     /// Acknowledgments so far.
     pub(crate) fn acknowledged(&self) -> usize {
         self.acknowledged.load(Ordering::SeqCst)
+    }
+
+    /// Answers so far that said: not now, send it again.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.load(Ordering::SeqCst)
+    }
+
+    /// Connections made so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// Whether every connection has told its story.
@@ -129,6 +147,8 @@ struct Line {
     log: Log,
     count: Arc<AtomicUsize>,
     acknowledged: Arc<AtomicUsize>,
+    refused: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Line {
@@ -141,6 +161,7 @@ impl Line {
             if let Some(address) = orders.address
                 && let Ok(stream) = TcpStream::connect(address).await
             {
+                self.connections.fetch_add(1, Ordering::SeqCst);
                 self.talk(stream).await;
             }
             let over = self.orders.borrow().clone();
@@ -233,6 +254,8 @@ impl Line {
             "answers come in the order of the messages"
         );
         if code != "AA" {
+            assert_eq!(code, "AE", "good messages are only put off");
+            self.refused.fetch_add(1, Ordering::SeqCst);
             return false;
         }
         let (step, repeated) = (step.clone(), *repeated);

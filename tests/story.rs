@@ -4,6 +4,8 @@
 //! prescription; discharge, now and then corrected; some last stays are taken back. Outpatients only
 //! have results, some of them corrected: nobody is told of those.
 
+use std::collections::VecDeque;
+
 use jiff::civil::DateTime;
 use jiff::{Timestamp, ToSpan};
 use renkei_sim::hospital::{
@@ -288,6 +290,38 @@ impl<'a> Writer<'a> {
             );
         }
     }
+}
+
+/// Each connection's part of the story, its patients taking turns, and its supply of results.
+///
+/// The first `inpatients` of the people have stays, the others have so many `results` at most.
+pub(crate) fn shares(
+    people: &[Person],
+    inpatients: usize,
+    connections: usize,
+    results: usize,
+    dice: &mut Dice,
+) -> Vec<(VecDeque<Step>, VecDeque<Step>)> {
+    let mut shares = Vec::new();
+    for connection in 0..connections {
+        let mine = |from: usize, to: usize| {
+            (from..to).filter(move |patient| patient % connections == connection)
+        };
+        let stories = mine(0, inpatients).map(|patient| inpatient(patient, &people[patient], dice));
+        let story = in_turns(stories.collect());
+        let results = mine(inpatients, people.len())
+            .map(|patient| outpatient(patient, &people[patient], dice, results));
+        let filler = in_turns(results.collect());
+        shares.push((story, filler));
+    }
+    shares
+}
+
+fn in_turns(stories: Vec<Vec<Step>>) -> VecDeque<Step> {
+    let longest = stories.iter().map(Vec::len).max().unwrap_or(0);
+    let steps =
+        (0..longest).flat_map(|turn| stories.iter().filter_map(move |story| story.get(turn)));
+    steps.cloned().collect()
 }
 
 fn later(at: DateTime, minutes: i64) -> DateTime {

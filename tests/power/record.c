@@ -4,8 +4,9 @@
  * - It records, in one order, what the process does to the files below one folder (names, writes,
  *   syncs) and what it says over sockets. RENKEI_SHIM_TRACE names the record, RENKEI_SHIM_BELOW the
  *   folder. trace.rs reads it.
- * - It moves the wall clock, and lets calls on files below the folder fail, as the words in the file
- *   RENKEI_SHIM_CONTROL say at that moment. shim.rs writes them.
+ * - It moves the wall clock, lets calls on files below the folder fail or take long, and ends the process
+ *   when it writes certain bytes, as the words in the file RENKEI_SHIM_CONTROL say at that moment.
+ *   shim.rs writes them.
  *
  * A write is recorded when it was done, a sync when it begins and again when it has succeeded, bytes
  * on a socket before they leave. So nothing happened later than the record says, and no sync covers
@@ -58,7 +59,8 @@ struct control {
     int32_t fail_write; /* an errno for writes and for changes of names */
     int32_t fail_sync;
     int32_t fail_open;
-    int32_t reserved;
+    int32_t slow_sync; /* milliseconds that a sync takes longer */
+    char poison[32];   /* whoever writes these bytes is ended */
 };
 
 static const struct control nothing;
@@ -231,12 +233,20 @@ int link(const char *old, const char *new) { return linkat(AT_FDCWD, old, AT_FDC
 
 /* ---- bytes of files, and of sockets that are written to like files ---- */
 
+static void end_if_poisoned(const struct iovec *parts, int count) {
+    char poison[sizeof control->poison];
+    memcpy(poison, (const void *)control->poison, sizeof poison);
+    for (int i = 0; i < count; i++)
+        if (memmem(parts[i].iov_base, parts[i].iov_len, poison, strnlen(poison, sizeof poison))) abort();
+}
+
 static ssize_t wrote(int fd, const struct iovec *parts, int count, off_t at) {
     struct stat found;
     if ((below_length || record >= 0) && fstat(fd, &found) == 0) {
         uint64_t inode = S_ISREG(found.st_mode) ? inode_below(fd) : 0;
         if (inode) {
             if (control->fail_write) return fail(control->fail_write);
+            if (control->poison[0]) end_if_poisoned(parts, count);
             pthread_mutex_lock(&order);
             off_t offset = at;
             if (at < 0) offset = (fcntl(fd, F_GETFL) & O_APPEND) ? found.st_size : lseek(fd, 0, SEEK_CUR);
@@ -297,6 +307,10 @@ static int synced(int fd, long call) {
     uint64_t inode = inode_below(fd), number = 0;
     if (!inode) return (int)syscall(call, fd);
     if (control->fail_sync) return fail(control->fail_sync);
+    if (control->slow_sync) {
+        struct timespec wait = { control->slow_sync / 1000, control->slow_sync % 1000 * 1000000L };
+        nanosleep(&wait, NULL);
+    }
     pthread_mutex_lock(&order);
     number = ++syncs;
     put(SYNC_BEGINS, inode, number, NULL, 0);

@@ -18,6 +18,10 @@ pub(crate) struct Orders {
     pub(crate) fail_sync: i32,
     /// Opening fails with this number.
     pub(crate) fail_open: i32,
+    /// A sync takes this much longer, in milliseconds.
+    pub(crate) slow_sync: i32,
+    /// Whoever writes this is ended; at most 31 bytes.
+    pub(crate) poison: &'static str,
 }
 
 /// Numbers of `errno.h`, as Linux has them on every machine.
@@ -85,9 +89,17 @@ impl Shim {
     /// From now on.
     pub(crate) fn order(&self, orders: Orders) {
         let mut words = orders.clock_seconds.to_ne_bytes().to_vec();
-        for number in [orders.fail_write, orders.fail_sync, orders.fail_open, 0] {
+        for number in [
+            orders.fail_write,
+            orders.fail_sync,
+            orders.fail_open,
+            orders.slow_sync,
+        ] {
             words.extend(number.to_ne_bytes());
         }
+        let mut poison = [0; 32];
+        poison[..orders.poison.len()].copy_from_slice(orders.poison.as_bytes());
+        words.extend(poison);
         self.control.write_all_at(&words, 0).unwrap();
     }
 }

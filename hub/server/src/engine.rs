@@ -277,7 +277,7 @@ impl Engine {
     async fn store_settled(&self, mut effects: Effects) -> Result<(), StoreError> {
         let mut framed = Vec::new();
         for delivery in &mut effects.deliveries {
-            framed.push(self.frame(delivery).await);
+            framed.push(self.frame(delivery).await?);
         }
         let planned = meter::planned(&effects.deliveries);
         let (notices, began) = (effects.notices.len(), Instant::now());
@@ -289,16 +289,19 @@ impl Engine {
     }
 
     /// Renders the sheet, stores it, and frames the post: these bytes are what every attempt sends.
-    async fn frame(&self, delivery: &mut PlannedDelivery) -> Framed {
+    ///
+    /// # Errors
+    /// When the sheet finds no room or the disk fails: that is no fault of the delivery.
+    async fn frame(&self, delivery: &mut PlannedDelivery) -> Result<Framed, StoreError> {
         let id = delivery.id.clone();
         if let (Some(sheet), Some(font)) = (delivery.post.sheet.take(), self.font.clone()) {
-            match self.attach_sheet(sheet, font).await {
+            match self.attach_sheet(sheet, font).await? {
                 Ok(attachment) => delivery.post.attachments.insert(0, attachment),
                 Err(code) => {
-                    return Framed {
+                    return Ok(Framed {
                         id,
                         payload: Err(code),
-                    };
+                    });
                 }
             }
         }
@@ -308,14 +311,14 @@ impl Engine {
                 .map_err(|error| error.code),
             None => Err(Code::DLV_FRAME),
         };
-        Framed { id, payload }
+        Ok(Framed { id, payload })
     }
 
     async fn attach_sheet(
         &self,
         sheet: renkei_core::delivery::Sheet,
         font: Arc<Font>,
-    ) -> Result<AttachmentRef, Code> {
+    ) -> Result<Result<AttachmentRef, Code>, StoreError> {
         let drawn =
             tokio::task::spawn_blocking(move || renkei_mappings::post::pdf::pdf(&sheet, &font))
                 .await;
@@ -323,21 +326,18 @@ impl Engine {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(error)) => {
                 error!(error = %chain(&error), "the sheet could not be drawn");
-                return Err(Code::DLV_FRAME);
+                return Ok(Err(Code::DLV_FRAME));
             }
-            Err(_) => return Err(Code::DLV_FRAME),
+            Err(_) => return Ok(Err(Code::DLV_FRAME)),
         };
         let size = bytes.len() as u64;
-        let sha256 = self.blobs.put(bytes.into()).await.map_err(|error| {
-            error!(error = %chain(&error), "the sheet could not be stored");
-            Code::DLV_FRAME
-        })?;
-        Ok(AttachmentRef {
+        let sha256 = self.blobs.put(bytes.into()).await?;
+        Ok(Ok(AttachmentRef {
             sha256,
             media_type: "application/pdf".to_owned(),
             file_name: "joho-sheet.pdf".to_owned(),
             size,
-        })
+        }))
     }
 }
 

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use crate::config::file::{PeerAdapter, SourceAdapter};
 use crate::config::{Checked, Setup};
 use crate::engine::{Did, Engine};
+use crate::hands::{Hands, beyond};
 use crate::inbox::gate::Gate;
 use crate::inbox::space::Space;
 use crate::inbox::{Parts, Writer};
@@ -34,6 +35,9 @@ use crate::wake::Wake;
 
 /// How long a lost signal or another process's write may go unnoticed.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long a room waits when there was no room: what it does would fail again, and a peer would hear the
+/// same again and again.
+const NO_ROOM: Duration = Duration::from_secs(1);
 
 /// A hub that has been built and not yet started.
 pub struct Hub {
@@ -53,6 +57,8 @@ pub struct Hub {
     fatal: CancellationToken,
     pulse: Arc<Pulse>,
     watching: Option<Watching>,
+    /// Between two tries at a delivery at most.
+    longest_wait: Duration,
 }
 
 /// The hub cannot start, or had to stop.
@@ -139,7 +145,7 @@ impl Hub {
                 breaker: Breaker::new(checked.backoff.first, checked.backoff.most),
             })
             .collect();
-        let told = inbox.clone();
+        let (told, longest_wait) = (inbox.clone(), checked.backoff.most);
         let engine = Arc::new(Engine {
             store: store.clone(),
             blobs,
@@ -171,6 +177,7 @@ impl Hub {
             fatal,
             pulse: watching.pulse(),
             watching: Some(watching),
+            longest_wait,
         })
     }
 
@@ -275,6 +282,7 @@ impl Hub {
         running: &mut JoinSet<Result<(), HubError>>,
     ) -> Result<(), HubError> {
         let mut version = self.store.data_version().await?;
+        let mut hands = Hands::default();
         self.pulse.beat(Part::Ledger);
         loop {
             self.pulse.beat(Part::Hub);
@@ -298,11 +306,37 @@ impl Hub {
                 self.refresh().await?;
                 self.wake.look();
             }
-            let turned_away = self.gate.take_turned_away();
-            if turned_away > 0 {
-                self.store.count("intake.not_enrolled", turned_away).await?;
+            let kept = self.keep_house(&mut hands).await;
+            if let Err(StoreError::Full(source)) = kept {
+                warn!(error = %chain(source.as_ref()), "no room to keep count, trying again");
+            } else {
+                kept?;
             }
         }
+    }
+
+    /// What has to be written down now and then: who was turned away, and that the clock was set back.
+    async fn keep_house(&self, hands: &mut Hands) -> Result<(), StoreError> {
+        let turned_away = self.gate.turned_away_so_far();
+        if turned_away > 0 {
+            self.store.count("intake.not_enrolled", turned_away).await?;
+            self.gate.counted(turned_away);
+        }
+        let now = self.clock.now();
+        if hands.were_set_back(now) {
+            let settled = beyond(now, self.configured.settle.at_most);
+            let tried = beyond(now, self.longest_wait);
+            let due = self.store.catch_up(now, settled, tried).await?;
+            if due > 0 {
+                warn!(
+                    due,
+                    "the clock was set back; what it would have made wait is due now"
+                );
+                self.wake.look();
+            }
+        }
+        hands.see(now);
+        Ok(())
     }
 
     /// Takes over what operators decided: who is enrolled, how far each sink may go.
@@ -350,7 +384,10 @@ async fn run_engine(
             Ok(did) => did,
             Err(StoreError::Full(source)) => {
                 warn!(error = %chain(source.as_ref()), "no room to process, trying again");
-                Did::Nothing
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(NO_ROOM) => continue,
+                }
             }
             Err(error) => return Err(error.into()),
         };
@@ -390,7 +427,10 @@ async fn run_courier(
                 Ok(did) => did,
                 Err(StoreError::Full(source)) => {
                     warn!(sink = %courier.name, error = %chain(source.as_ref()), "no room to note an outcome, trying again");
-                    Did::Nothing
+                    tokio::select! {
+                        () = stop.cancelled() => return Ok(()),
+                        () = tokio::time::sleep(NO_ROOM) => continue,
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -7,6 +7,7 @@ pub mod compose;
 pub mod config;
 pub mod demo;
 pub mod engine;
+pub mod hands;
 pub mod hub;
 pub mod identify;
 pub mod inbox;

@@ -66,9 +66,14 @@ impl Gate {
         self.turned_away.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes the count since the last call.
-    pub fn take_turned_away(&self) -> u64 {
-        self.turned_away.swap(0, Ordering::Relaxed)
+    /// Those not written down yet.
+    pub fn turned_away_so_far(&self) -> u64 {
+        self.turned_away.load(Ordering::Relaxed)
+    }
+
+    /// So many are written down now.
+    pub fn counted(&self, written: u64) {
+        self.turned_away.fetch_sub(written, Ordering::Relaxed);
     }
 }
 

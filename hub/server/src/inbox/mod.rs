@@ -11,7 +11,6 @@ pub mod space;
 mod tests;
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -147,12 +146,7 @@ impl Writer {
 
     /// A full disk empties again; any other failure to write or sync ends the process.
     fn not_kept(&self, error: BlobError) -> AcceptError {
-        if let BlobError::Io(source) = &error
-            && matches!(
-                source.kind(),
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
-            )
-        {
+        if error.is_no_room() {
             return AcceptError::Full;
         }
         error!(error = %chain(&error), "the blob store failed at a write");

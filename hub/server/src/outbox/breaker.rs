@@ -43,9 +43,15 @@ impl Breaker {
     pub fn allows(&self, now: Timestamp) -> Allows {
         match self.open_until {
             None => Allows::All,
-            Some(until) if now >= until => Allows::Probe,
+            Some(until) if now >= until || self.is_beyond(until, now) => Allows::Probe,
             Some(_) => Allows::Nothing,
         }
+    }
+
+    /// No pause is so long: the clock was set back since it began.
+    fn is_beyond(&self, until: Timestamp, now: Timestamp) -> bool {
+        SignedDuration::try_from(self.longest_pause)
+            .is_ok_and(|longest| until.duration_since(now) > longest)
     }
 
     /// The peer was unavailable. Returns whether this opened the breaker.
@@ -93,6 +99,8 @@ mod tests {
             breaker.allows(later + SignedDuration::from_secs(19)),
             Allows::Nothing
         );
+        let a_day_before = now - SignedDuration::from_hours(24);
+        assert_eq!(breaker.allows(a_day_before), Allows::Probe);
         breaker.worked();
         assert_eq!(breaker.allows(later), Allows::All);
     }

@@ -25,7 +25,7 @@ use crate::engine::Did;
 use crate::killpoint::{Point, reached};
 use crate::observe::meter::{self, Verb};
 use crate::route::{Answer, Question, is_late, permit};
-use crate::store::blob::Blobs;
+use crate::store::blob::{BlobError, Blobs};
 use crate::store::{Store, StoreError};
 use crate::world::{ChannelChange, DeliveryState, Due, Finish};
 use breaker::Breaker;
@@ -323,24 +323,22 @@ impl Courier {
     }
 
     async fn send(&mut self, due: Vec<Due>) -> Result<Vec<Finish>, StoreError> {
-        if !self.sink.is_idempotent() {
-            let ids: Vec<_> = due.iter().map(|due| due.id.clone()).collect();
-            self.store.start_attempt(&ids).await?;
-        }
         let (mut deliveries, mut ready, mut finished) = (Vec::new(), Vec::new(), Vec::new());
         for due in due {
             match self.delivery(&due).await {
-                Some(delivery) => {
+                Ok(delivery) => {
                     deliveries.push(delivery);
                     ready.push(due);
                 }
-                None => finished.push(finish(
-                    &due,
-                    DeliveryState::Held,
-                    Some(Code::INB_BLOB_MISSING),
-                    self.clock.now(),
-                )),
+                Err(error) => finished.push(self.unread(&due, &error)),
             }
+        }
+        if ready.is_empty() {
+            return Ok(finished);
+        }
+        if !self.sink.is_idempotent() {
+            let ids: Vec<_> = ready.iter().map(|due| due.id.clone()).collect();
+            self.store.start_attempt(&ids).await?;
         }
         reached(Point::SendBefore);
         let began = Instant::now();
@@ -358,21 +356,27 @@ impl Courier {
         Ok(finished)
     }
 
-    async fn delivery(&self, due: &Due) -> Option<Delivery> {
+    /// An attachment is gone: a person has to look. One that cannot be read now may be read later.
+    fn unread(&self, due: &Due, error: &BlobError) -> Finish {
+        warn!(delivery_id = %due.id, error = %chain(error), "an attachment cannot be read");
+        let now = self.clock.now();
+        let mut unread = finish(due, DeliveryState::Held, Some(Code::INB_BLOB_MISSING), now);
+        if matches!(error, BlobError::Io(_)) {
+            unread.state = DeliveryState::Pending;
+            unread.due_at = later(now, self.backoff.after(1, due.id.as_str()));
+        }
+        unread
+    }
+
+    async fn delivery(&self, due: &Due) -> Result<Delivery, BlobError> {
         let mut attachments = Vec::new();
         for reference in &due.payload.attachments {
-            match self.blobs.get(&reference.sha256).await {
-                Ok(bytes) => attachments.push(Attachment {
-                    reference: reference.clone(),
-                    bytes,
-                }),
-                Err(error) => {
-                    warn!(delivery_id = %due.id, error = %chain(&error), "an attachment is missing");
-                    return None;
-                }
-            }
+            attachments.push(Attachment {
+                bytes: self.blobs.get(&reference.sha256).await?,
+                reference: reference.clone(),
+            });
         }
-        Some(Delivery {
+        Ok(Delivery {
             id: due.id.clone(),
             channel: due.channel.clone(),
             payload: due.payload.clone(),
@@ -414,10 +418,7 @@ impl Courier {
                     after.unwrap_or_else(|| self.backoff.after(due.attempts + 1, due.id.as_str()));
                 done.state = DeliveryState::Pending;
                 done.code = unavailable.then_some(Code::DLV_SINK_UNAVAILABLE);
-                done.due_at = SignedDuration::try_from(wait)
-                    .ok()
-                    .and_then(|wait| now.checked_add(wait).ok())
-                    .or(Some(now));
+                done.due_at = later(now, wait);
                 done.attempt = Some("retry");
             }
             SendOutcome::Blocked { code } => {
@@ -439,10 +440,7 @@ impl Courier {
                 if self.sink.is_idempotent() {
                     let wait = self.backoff.after(due.attempts + 1, due.id.as_str());
                     done.state = DeliveryState::Pending;
-                    done.due_at = SignedDuration::try_from(wait)
-                        .ok()
-                        .and_then(|wait| now.checked_add(wait).ok())
-                        .or(Some(now));
+                    done.due_at = later(now, wait);
                 } else {
                     done.state = DeliveryState::Held;
                     done.code = Some(Code::DLV_UNKNOWN_OUTCOME);
@@ -451,6 +449,14 @@ impl Courier {
         }
         done
     }
+}
+
+/// The instant after a wait.
+fn later(now: Timestamp, wait: Duration) -> Option<Timestamp> {
+    SignedDuration::try_from(wait)
+        .ok()
+        .and_then(|wait| now.checked_add(wait).ok())
+        .or(Some(now))
 }
 
 fn finish(due: &Due, state: DeliveryState, code: Option<Code>, at: Timestamp) -> Finish {

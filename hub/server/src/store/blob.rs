@@ -2,7 +2,7 @@
 //! written and synced, and its folder synced, before any row names it.
 
 use std::collections::HashSet;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
+
+use super::StoreError;
 
 /// A content-addressed store.
 #[async_trait]
@@ -36,6 +38,42 @@ pub enum BlobError {
     /// The file system says no.
     #[error("the blob store failed")]
     Io(#[from] std::io::Error),
+}
+
+impl BlobError {
+    /// Whether there is only no room: that passes.
+    pub fn is_no_room(&self) -> bool {
+        let Self::Io(error) = self else { return false };
+        matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+        )
+    }
+
+    /// Whether a blob that could not be read may be whole: what is missing is a permission or a means
+    /// of this process.
+    pub fn is_passing(&self) -> bool {
+        /// `EMFILE` and `ENFILE`: too many open files.
+        const TOO_MANY_FILES: [i32; 2] = [24, 23];
+        let Self::Io(error) = self else { return false };
+        let number = error.raw_os_error();
+        number.is_some_and(|number| TOO_MANY_FILES.contains(&number))
+            || matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::OutOfMemory
+            )
+    }
+}
+
+/// A blob that cannot be written: there is no room, or the disk cannot be trusted any more.
+impl From<BlobError> for StoreError {
+    fn from(error: BlobError) -> Self {
+        if error.is_no_room() {
+            Self::Full(Box::new(error))
+        } else {
+            Self::Broken(Box::new(error))
+        }
+    }
 }
 
 /// Blobs in a folder, `ab/abcdef…`, readable by the hub's user only.
@@ -122,7 +160,7 @@ impl Folder {
         let path = self.path(sha256).ok_or(BlobError::Missing)?;
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(BlobError::Missing);
             }
             Err(error) => return Err(error.into()),
@@ -148,7 +186,7 @@ impl Folder {
         let mut removed = 0;
         let shards = match std::fs::read_dir(&self.root) {
             Ok(shards) => shards,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
             Err(error) => return Err(error.into()),
         };
         for shard in shards {

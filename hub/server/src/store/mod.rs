@@ -194,6 +194,14 @@ pub trait Store: Send + Sync + 'static {
     /// everything that was due counts as tried: it may have been sent, so it is sent again under its id
     /// and corrected, never silently replaced.
     async fn begin_run(&self, at: Timestamp) -> Result<bool, StoreError>;
+    /// The clock was set back: notices that settle later than `notices` and deliveries that wait until
+    /// after `deliveries` are due `now`. Nothing waits that long by itself. Returns how many.
+    async fn catch_up(
+        &self,
+        now: Timestamp,
+        notices: Timestamp,
+        deliveries: Timestamp,
+    ) -> Result<u64, StoreError>;
     /// Adds to a named counter (drops at the intake gate).
     async fn count(&self, counter: &'static str, by: u64) -> Result<(), StoreError>;
     /// Notes a clean end.

@@ -56,6 +56,7 @@ macro_rules! every_behaviour {
             sources_remember
             applied_twice_is_applied_once
             notices_fall_due
+            what_waits_too_long_is_due_when_the_clock_was_set_back
             a_later_reroute_survives
             a_line_per_person
             what_is_due_has_all_that_policy_asks

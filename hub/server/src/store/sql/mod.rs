@@ -406,6 +406,33 @@ impl Store for Database {
             .await
     }
 
+    async fn catch_up(
+        &self,
+        now: Timestamp,
+        notices: Timestamp,
+        deliveries: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.writer
+            .write(Priority::Finish, move |tx| {
+                Box::pin(async move {
+                    let settling = query("UPDATE notice SET due_at = ?1 WHERE due_at > ?2")
+                        .bind(micros(now))
+                        .bind(micros(notices))
+                        .execute(&mut *tx)
+                        .await?;
+                    let waiting = query(
+                        "UPDATE delivery SET due_at = ?1 WHERE state = 'pending' AND due_at > ?2",
+                    )
+                    .bind(micros(now))
+                    .bind(micros(deliveries))
+                    .execute(&mut *tx)
+                    .await?;
+                    Ok(settling + waiting)
+                })
+            })
+            .await
+    }
+
     async fn end_run(&self, at: Timestamp) -> Result<(), StoreError> {
         self.writer
             .write(Priority::Apply, move |tx| {

@@ -53,7 +53,10 @@ fn some(rows: &[Line], blobs: &Folder) -> Result<Vec<Waiting>, StoreError> {
 fn one(row: &Line, blobs: &Folder) -> Result<Waiting, StoreError> {
     let body = match row.get::<Option<&[u8]>>(4) {
         Some(packed) => unpack(packed),
-        None => blobs.read(&HEXLOWER.encode(row.get::<&[u8]>(5))).ok(),
+        None => match blobs.read(&HEXLOWER.encode(row.get::<&[u8]>(5))) {
+            Err(error) if error.is_passing() => return Err(StoreError::Full(Box::new(error))),
+            read => read.ok(),
+        },
     };
     let facility =
         FacilityId::new(row.get::<&str>(2)).map_err(|error| StoreError::Broken(Box::new(error)))?;

@@ -119,6 +119,23 @@ pub(in crate::store) async fn a_later_reroute_survives(house: &impl House) {
 }
 
 /// Backoff blocks the line of its person; held, dead and handed over do not, nor do other persons.
+pub(in crate::store) async fn what_waits_too_long_is_due_when_the_clock_was_set_back(
+    house: &impl House,
+) {
+    let ledger = house.hub().await.unwrap();
+    let channel = one_stay(&ledger).await;
+    let caught_up = ledger.catch_up(at(1), at(600), at(600)).await.unwrap();
+    assert_eq!(caught_up, 0, "so long a notice may wait");
+    let caught_up = ledger.catch_up(at(1), at(599), at(600)).await.unwrap();
+    assert_eq!(caught_up, 1);
+    assert_eq!(ledger.next_due().await.unwrap(), Some(at(1)));
+    settled(&ledger, 1, &channel, 600).await;
+    assert_eq!(ledger.next_delivery(&mcs()).await.unwrap(), Some(at(600)));
+    let caught_up = ledger.catch_up(at(2), at(0), at(599)).await.unwrap();
+    assert_eq!(caught_up, 1, "what has settled stays settled");
+    assert_eq!(ledger.next_delivery(&mcs()).await.unwrap(), Some(at(2)));
+}
+
 pub(in crate::store) async fn a_line_per_person(house: &impl House) {
     let ledger = house.hub().await.unwrap();
     let one = one_stay(&ledger).await;
