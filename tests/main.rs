@@ -16,6 +16,7 @@ mod harness;
 mod hub;
 mod intake;
 mod jetstream;
+mod load;
 mod observe;
 mod office;
 mod oracle;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::hospital::Person;
+
 /// Clients, facilities and teams a simulator starts with (`CONTRACT.md` §6).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -146,6 +148,20 @@ pub struct PatientHeader {
     pub sex: String,
     /// Kanji name.
     pub name: String,
+}
+
+impl PatientHeader {
+    /// The header above the groups of one of the hospital's patients.
+    #[must_use]
+    pub fn of(person: &Person) -> Self {
+        Self {
+            local_id: person.local_id.clone(),
+            kana: person.kana(),
+            birth_date: person.birth.to_string(),
+            sex: person.sex.word().to_owned(),
+            name: format!("{} {}", person.family, person.given),
+        }
+    }
 }
 
 /// A person (or a facility's system account) in a team.

@@ -12,6 +12,7 @@ pub mod hub;
 pub mod identify;
 pub mod inbox;
 pub mod killpoint;
+pub mod load;
 pub mod normalize;
 pub mod observe;
 pub mod outbox;

@@ -56,6 +56,17 @@ impl Sex {
             Self::Unknown => "U",
         }
     }
+
+    /// As FHIR and the peers say it: `male`, `female`, `other`, `unknown`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Male => "male",
+            Self::Female => "female",
+            Self::Other => "other",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// A patient.
@@ -203,6 +214,14 @@ impl Person {
                 until: Date::constant(2030, 7, 31),
             }],
         }
+    }
+}
+
+impl Person {
+    /// Kana as a peer shows it: family and given name with one space.
+    #[must_use]
+    pub fn kana(&self) -> String {
+        format!("{} {}", self.kana_family, self.kana_given)
     }
 }
 

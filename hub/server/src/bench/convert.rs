@@ -13,9 +13,9 @@ use jiff::Timestamp;
 use renkei_core::{FacilityId, Mapper, Message, MessageId, Meta, SourceName};
 use renkei_mappings::Options;
 
-use super::messages::{self, Kind};
 use super::prebuilt::Prebuilt;
 use super::{Failure, Report, float, median, thread_cpu};
+use crate::load::messages::{self, Kind};
 
 /// CPU time of one turn of one side, roughly.
 const TURN: Duration = Duration::from_millis(10);

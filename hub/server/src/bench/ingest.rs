@@ -18,16 +18,16 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::load::{Sent, Stock};
 use super::log::Log;
-use super::messages::Kind;
-use super::{Failure, Report, float, median, process_cpu};
+use super::senders::{Sent, Stock};
+use super::{Failure, Report, float, is_in_memory, median, process_cpu};
 use crate::config::Checked;
 use crate::config::file::File;
 use crate::hub::Hub;
 use crate::inbox::gate::Gate;
 use crate::inbox::space::Space;
 use crate::inbox::{Ledger, Parts, Writer};
+use crate::load::messages::Kind;
 use crate::store::blob::Folder;
 use crate::store::sql::{Access, Database};
 
@@ -243,13 +243,6 @@ impl Server {
         self.stop.cancel();
         let _ended = self.running.await;
     }
-}
-
-/// Whether the folder lies on tmpfs, where a sync costs nothing.
-fn is_in_memory(folder: &Path) -> bool {
-    /// `TMPFS_MAGIC` of `linux/magic.h`.
-    const TMPFS: i64 = 0x0102_1994;
-    rustix::fs::statfs(folder).is_ok_and(|disk| disk.f_type == TMPFS)
 }
 
 #[cfg(test)]

@@ -7,11 +7,13 @@
 
 pub mod convert;
 pub mod ingest;
-mod load;
 mod log;
-pub mod messages;
 mod prebuilt;
+mod senders;
+mod stock;
+pub mod walk;
 
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -20,7 +22,7 @@ use serde::Serialize;
 /// What one bench found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// `convert`, `ingest`.
+    /// `convert`, `ingest`, `walk`.
     pub bench: &'static str,
     /// The one ratio of the bench.
     pub ratio: f64,
@@ -82,6 +84,9 @@ pub enum Failure {
     /// A message could not be built or mapped.
     #[error("a message of the bench cannot be made: {0}")]
     Message(String),
+    /// A message could not be built.
+    #[error("a message of the bench cannot be built")]
+    Build(#[from] renkei_hl7v2::build::BuildError),
     /// Both sides must do the same work; they did not.
     #[error("the two sides differ: {0}")]
     Unequal(String),
@@ -94,9 +99,27 @@ pub enum Failure {
     /// The hub with processing.
     #[error("the hub")]
     Hub(#[from] crate::hub::HubError),
+    /// The ledger, as operators write it.
+    #[error("the ledger")]
+    Operate(#[from] crate::store::operator::OperateError),
+    /// The senders.
+    #[error("the senders")]
+    Load(#[from] crate::load::LoadError),
+    /// The hub cannot be looked at.
+    #[error("looking at the hub")]
+    Watch(#[from] crate::load::watch::WatchError),
+    /// A hub or a peer could not be put up, or did not go on.
+    #[error("the stage")]
+    Stage(#[source] renkei_core::BoxError),
     /// Files, sockets, threads.
     #[error("the operating system")]
     Io(#[from] std::io::Error),
+}
+
+impl Failure {
+    fn stage(error: anyhow::Error) -> Self {
+        Self::Stage(error.into())
+    }
 }
 
 /// CPU time this thread has used.
@@ -121,6 +144,25 @@ fn median(values: &mut [f64]) -> f64 {
         values if values.len() % 2 == 1 => values[values.len() / 2],
         values => f64::midpoint(values[values.len() / 2 - 1], values[values.len() / 2]),
     }
+}
+
+/// Whether the folder lies on tmpfs, where a sync costs nothing.
+fn is_in_memory(folder: &Path) -> bool {
+    /// `TMPFS_MAGIC` of `linux/magic.h`.
+    const TMPFS: i64 = 0x0102_1994;
+    rustix::fs::statfs(folder).is_ok_and(|disk| disk.f_type == TMPFS)
+}
+
+/// The value that `share` of all do not exceed; 0 of nothing.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a length"
+)]
+fn quantile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let at = (float(values.len().saturating_sub(1)) * share).ceil() as usize;
+    values.get(at).copied().unwrap_or(0.0)
 }
 
 /// A count as a number to divide.
@@ -164,5 +206,8 @@ mod tests {
         assert_eq!(median(&mut [3.0, 1.0, 2.0]).to_string(), "2");
         assert_eq!(median(&mut [4.0, 1.0, 2.0, 3.0]).to_string(), "2.5");
         assert_eq!(median(&mut []).to_string(), "0");
+        let mut hundred: Vec<f64> = (1..=101).rev().map(f64::from).collect();
+        assert_eq!(quantile(&mut hundred, 0.99).to_string(), "100");
+        assert_eq!(quantile(&mut [], 0.5).to_string(), "0");
     }
 }

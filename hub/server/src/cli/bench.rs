@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Subcommand;
 
-use super::{Exit, say};
-use crate::bench::{convert, ingest};
+use super::{Exit, complain, say};
+use crate::bench::{convert, ingest, walk};
 
 /// Measures the hub against its limit in the same run.
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,62 @@ enum What {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// The whole way: MLLP, FHIR, notices, three simulated peers, against 1,000 messages a second.
+    Walk {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        walk: WalkArguments,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct WalkArguments {
+    /// Messages a second; `max` = as fast as the hub takes them.
+    #[arg(long, default_value = "1000", value_parser = Rate::parse)]
+    rate: Rate,
+    /// Patients, with consent and a channel at each peer.
+    #[arg(long, default_value_t = 8_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    patients: u32,
+    /// Connections.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=400))]
+    connections: u32,
+    /// Finished messages in the ledger before it begins.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    stored: u64,
+    /// The ledger in PostgreSQL: its address, as in `[ledger] database`; an empty database.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// Posts carry the hub's PDF sheet.
+    #[arg(long)]
+    sheet: bool,
+    /// The same seed plays the same plan.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Folder on the disk to measure; a folder of its own is made there and removed.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Leave the folder where it is, with the ledger and the hub's log.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// A rate, or none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Rate(Option<f64>);
+
+impl Rate {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "max" {
+            return Ok(Self(None));
+        }
+        let rate: f64 = text.parse().map_err(|_| "a number or `max`".to_owned())?;
+        if (0.1..=1e6).contains(&rate) {
+            Ok(Self(Some(rate)))
+        } else {
+            Err("from 0.1 to a million".to_owned())
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -37,7 +93,7 @@ struct Common {
     /// Everything as one JSON object.
     #[arg(long)]
     json: bool,
-    /// How long to measure, roughly. Default: 8 for convert, 60 for ingest.
+    /// How long to measure, roughly. Default: 8 for convert, 60 for ingest, 120 for walk.
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
 }
@@ -51,15 +107,20 @@ impl Bench {
         let (report, common) = match self.what {
             What::Convert { common } => (convert::run(common.seconds(8.0))?, common),
             What::Ingest { common, dir } => {
-                let dir = dir.unwrap_or_else(std::env::temp_dir);
-                let folder = tempfile::Builder::new()
-                    .prefix("renkei-bench-")
-                    .tempdir_in(&dir)
-                    .with_context(|| dir.display().to_string())?;
+                let folder = own_folder(dir)?;
                 (
                     ingest::run(common.seconds(60.0), folder.path()).await?,
                     common,
                 )
+            }
+            What::Walk { common, walk } => {
+                let mut folder = own_folder(walk.dir.clone())?;
+                if walk.keep {
+                    folder.disable_cleanup(true);
+                    complain(&format!("kept: {}", folder.path().display()));
+                }
+                let options = walk.options(common.seconds(120.0))?;
+                (walk::run(&options, folder.path()).await?, common)
             }
         };
         if common.json {
@@ -70,6 +131,30 @@ impl Bench {
             }
         }
         Ok(Exit::Done)
+    }
+}
+
+fn own_folder(dir: Option<PathBuf>) -> anyhow::Result<tempfile::TempDir> {
+    let dir = dir.unwrap_or_else(std::env::temp_dir);
+    tempfile::Builder::new()
+        .prefix("renkei-bench-")
+        .tempdir_in(&dir)
+        .with_context(|| dir.display().to_string())
+}
+
+impl WalkArguments {
+    fn options(self, seconds: f64) -> anyhow::Result<walk::Options> {
+        Ok(walk::Options {
+            program: std::env::current_exe()?,
+            seconds,
+            rate: self.rate.0,
+            patients: self.patients.max(self.connections),
+            connections: self.connections,
+            stored: self.stored,
+            database: self.database,
+            sheet: self.sheet,
+            seed: self.seed,
+        })
     }
 }
 

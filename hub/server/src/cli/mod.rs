@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod check;
 pub mod demo;
+pub mod load;
 pub mod map;
 mod operate;
 pub mod run;
@@ -69,6 +70,8 @@ enum Command {
     Demo(demo::Demo),
     /// Measures the hub against its limit in the same run.
     Bench(bench::Bench),
+    /// Sends invented patients' messages to a hub, at planned instants.
+    Load(load::Load),
     #[command(flatten)]
     Operate(operate::Operate),
 }
@@ -126,6 +129,7 @@ async fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Sim(sim) => sim.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Bench(bench) => bench.run().await,
+        Command::Load(load) => load.run().await,
         Command::Operate(operate) => operate.run().await,
     }
 }

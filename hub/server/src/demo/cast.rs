@@ -373,29 +373,9 @@ impl Patient {
         format!("{} {}様", self.letter, self.person.kana_family)
     }
 
-    /// Kana as a peer shows it.
-    pub fn kana(&self) -> String {
-        format!("{} {}", self.person.kana_family, self.person.kana_given)
-    }
-
     /// The header of the patient's groups.
     pub fn header(&self) -> PatientHeader {
-        PatientHeader {
-            local_id: self.person.local_id.clone(),
-            kana: self.kana(),
-            birth_date: self.person.birth.to_string(),
-            sex: self.sex().to_owned(),
-            name: format!("{} {}", self.person.family, self.person.given),
-        }
-    }
-
-    fn sex(&self) -> &'static str {
-        match self.person.sex {
-            Sex::Male => "male",
-            Sex::Female => "female",
-            Sex::Other => "other",
-            Sex::Unknown => "unknown",
-        }
+        PatientHeader::of(&self.person)
     }
 
     fn consent(&self, signed: Date) -> ConsentRow {
@@ -409,7 +389,7 @@ impl Patient {
         ConsentRow {
             facility: HOSPITAL.to_owned(),
             local_id: self.person.local_id.clone(),
-            kana: self.kana(),
+            kana: self.person.kana(),
             birth_date: self.person.birth.to_string(),
             form_id: format!("DEMO-{}", self.letter),
             form_version: "1".to_owned(),

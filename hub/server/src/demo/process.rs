@@ -67,6 +67,11 @@ impl HubProcess {
         .await
     }
 
+    /// Its process, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
     /// SIGKILL: no goodbye, nothing flushed.
     ///
     /// # Errors

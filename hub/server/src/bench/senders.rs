@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::messages::{self, Kind};
 use super::{Failure, thread_cpu};
+use crate::load::messages::{self, Kind};
 
 /// Patients the messages are about.
 const PATIENTS: u64 = 512;

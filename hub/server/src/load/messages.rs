@@ -1,20 +1,19 @@
-//! The messages of the benches: what a hospital and its laboratory send, built by the simulator, encoded
-//! in ISO-2022-JP, about invented people.
+//! The messages that are sent: what a hospital and its laboratory say, built by the simulator, encoded in
+//! ISO-2022-JP, about invented people. Also those of the benches.
 
 use jiff::ToSpan as _;
 use jiff::civil::{Date, DateTime, date};
 use renkei_hl7v2::Charset;
+use renkei_hl7v2::build::BuildError;
 use renkei_hl7v2::encode::encode;
 use renkei_sim::hospital::{
     Drug, Event, LabReport, LabRow, Person, Prescription, Site, Stay, What, build,
 };
 
-use super::Failure;
-
 /// A kind of message of the mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// ADT^A01 of one inpatient.
+    /// ADT of one patient; in the benches of single messages an ADT^A01.
     Adt,
     /// RDE^O11 with five drugs.
     Rde5,
@@ -329,26 +328,29 @@ const DAY: Date = date(2025, 1, 10);
 /// One message about the invented person `person`, MSH-10 = `control_id`.
 ///
 /// # Errors
-/// [`Failure::Message`] when the simulator cannot build it.
-pub fn message(kind: Kind, person: u64, control_id: &str) -> Result<Vec<u8>, Failure> {
+/// [`BuildError`] when the simulator cannot build it.
+pub fn message(kind: Kind, person: u64, control_id: &str) -> Result<Vec<u8>, BuildError> {
     let at = DAY.at(11, 30, 0, 0);
-    let who = Person::synthetic(person);
+    let collected = DAY.at(7, 0, 0, 0);
     let what = match kind {
         Kind::Adt => What::Admit,
         Kind::Rde5 => What::Prescribe(prescription(at)),
-        Kind::Oru8 => What::LaboratoryResults(results(8)),
-        Kind::Oru40 => What::LaboratoryResults(results(ITEMS.len())),
+        Kind::Oru8 | Kind::Oru40 => What::LaboratoryResults(results(kind, collected, 123)),
     };
     let stay = Stay::demo(DAY.at(10, 10, 0, 0));
-    let event = Event::new(at, &who, what)
+    let event = Event::new(at, &Person::synthetic(person), what)
         .stay(&stay)
         .order(20_000 + person);
-    let built = build(&Site::demo(), &event, control_id)
-        .map_err(|error| Failure::Message(error.to_string()))?;
-    let text = match kind {
-        Kind::Adt => with_family_and_cover(&built.text, &who),
-        Kind::Rde5 => built.text,
-        Kind::Oru8 | Kind::Oru40 => with_local_codes(&built.text),
+    encoded(&event, control_id)
+}
+
+/// The message of an event with all that hospitals and laboratories usually add to it.
+pub(super) fn encoded(event: &Event, control_id: &str) -> Result<Vec<u8>, BuildError> {
+    let built = build(&Site::demo(), event, control_id)?;
+    let text = match event.what {
+        What::Admit => with_family_and_cover(&built.text, &event.person),
+        What::LaboratoryResults(_) => with_local_codes(&built.text),
+        _ => return Ok(built.bytes),
     };
     Ok(encode(&text, Charset::Iso2022Jp).bytes)
 }
@@ -394,21 +396,24 @@ fn with_local_codes(text: &str) -> String {
     written
 }
 
-fn results(count: usize) -> LabReport {
+/// A report of one specimen, eight or forty results.
+pub(super) fn results(kind: Kind, collected: DateTime, specimen: u64) -> LabReport {
+    let count = if kind == Kind::Oru40 { ITEMS.len() } else { 8 };
     let row = |&(code, name, unit, range, value, flag): &Item| {
         LabRow::number(code, name, value, unit, range, flag)
     };
     LabReport {
-        specimen: "25011000123".to_owned(),
+        specimen: format!("{}{specimen:05}", collected.strftime("%y%m%d")),
         material: ("023".to_owned(), "血清".to_owned()),
-        collected: DAY.at(7, 0, 0, 0),
+        collected,
         panel: ("BIO40".to_owned(), "生化学・血液一般".to_owned()),
         rows: ITEMS.iter().take(count).map(row).collect(),
     }
 }
 
-fn prescription(at: DateTime) -> Prescription {
-    let start = DAY.checked_add(1.day()).unwrap_or(DAY);
+/// Five drugs from the day after `at` on.
+pub(super) fn prescription(at: DateTime) -> Prescription {
+    let start = at.date().checked_add(1.day()).unwrap_or(at.date());
     let drugs = (1..).zip(&DRUGS);
     Prescription {
         at_discharge: false,
