@@ -27,4 +27,6 @@ mod power;
 mod sender;
 mod stores;
 mod story;
+#[cfg(feature = "otel")]
+mod traces;
 mod walk;

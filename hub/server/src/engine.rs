@@ -18,10 +18,11 @@ use renkei_core::{
 };
 use renkei_mappings::post::font::Font;
 use tokio::sync::Notify;
-use tracing::{debug, error, warn};
+use tracing::{Instrument as _, debug, error, warn};
 
 use crate::config::Setup;
 use crate::observe::meter::{self, Verb};
+use crate::observe::trace;
 use crate::outbox::InFlight;
 use crate::pipeline::{self, Mapped};
 use crate::store::blob::Blobs;
@@ -123,9 +124,11 @@ impl Engine {
             self.store.count_attempt(&ids).await?;
         }
         let began = Instant::now();
-        let batch = self.map(waiting).await;
+        let first = waiting.first().map(|waiting| waiting.message.id);
+        let span = trace::process(waiting.len(), first);
+        let batch = self.map(waiting).instrument(span.clone()).await;
         debug!(messages = batch.len(), "processing");
-        self.commit(batch).await?;
+        self.commit(batch).instrument(span).await?;
         meter::batch(Verb::Apply, began.elapsed());
         self.outbox.notify_waiters();
         Ok(Did::Work)
@@ -276,12 +279,13 @@ impl Engine {
 
     async fn store_settled(&self, mut effects: Effects) -> Result<(), StoreError> {
         let mut framed = Vec::new();
+        let span = trace::settle(effects.notices.len(), effects.deliveries.len());
         for delivery in &mut effects.deliveries {
-            framed.push(self.frame(delivery).await?);
+            framed.push(self.frame(delivery).instrument(span.clone()).await?);
         }
         let planned = meter::planned(&effects.deliveries);
         let (notices, began) = (effects.notices.len(), Instant::now());
-        self.store.apply(effects, framed).await?;
+        self.store.apply(effects, framed).instrument(span).await?;
         meter::committed(Verb::Settle, notices, began.elapsed());
         meter::settled(notices, &planned);
         self.outbox.notify_waiters();

@@ -17,9 +17,14 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use renkei_adapters::jetstream;
 use renkei_core::chain;
-use tracing_subscriber::filter::filter_fn;
+use tracing::Subscriber;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::observe::trace;
 
 /// How a command ended, as the process tells its caller (`sysexits.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +111,10 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    init_tracing();
+    // The hub logs once it knows where its spans go.
+    if !matches!(arguments.command, Command::Run(_)) {
+        log_to_stderr();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -151,16 +159,37 @@ pub fn say(line: &str) {
     }
 }
 
-fn init_tracing() {
+/// Logs to stderr what `RENKEI_LOG` asks for.
+fn log_to_stderr() {
+    let _already = tracing_subscriber::registry().with(log()).try_init();
+}
+
+/// The log's own layer. Spans of the walk are for a collector and would only repeat themselves here.
+fn log<S>() -> impl Layer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
     let filter =
         tracing_subscriber::EnvFilter::try_from_env("RENKEI_LOG").unwrap_or_else(|_| "info".into());
-    let lines = tracing_subscriber::fmt::layer()
+    tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_filter(
+            filter
+                .and(filter_fn(jetstream::may_be_logged))
+                .and(filter_fn(|metadata| metadata.target() != trace::TARGET)),
+        )
+}
+
+/// Logs, and sends the walk's spans to the collector at `otlp`.
+#[cfg(feature = "otel")]
+fn log_and_trace(otlp: Option<&str>) -> anyhow::Result<Option<crate::observe::otlp::Traces>> {
+    let traced = otlp.map(crate::observe::otlp::layer).transpose();
+    let (layer, traces) = traced.map_err(anyhow::Error::from_boxed)?.unzip();
     let _already = tracing_subscriber::registry()
-        .with(filter)
-        .with(filter_fn(jetstream::may_be_logged))
-        .with(lines)
+        .with(log())
+        .with(layer)
         .try_init();
+    Ok(traces)
 }

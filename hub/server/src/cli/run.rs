@@ -26,6 +26,10 @@ impl Run {
             Ok(checked) => checked,
             Err(problems) => return Ok(report(&problems)),
         };
+        #[cfg(feature = "otel")]
+        let traces = super::log_and_trace(checked.observe.otlp.as_deref())?;
+        #[cfg(not(feature = "otel"))]
+        super::log_to_stderr();
         let clock = checked.clock();
         let hub = match Hub::build(checked, clock).await {
             Ok(hub) => hub,
@@ -59,7 +63,12 @@ impl Run {
             fired.cancel();
         });
         let _told = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-        hub.run(stop).await?;
+        let ended = hub.run(stop).await;
+        #[cfg(feature = "otel")]
+        if let Some(traces) = traces {
+            traces.flush().await;
+        }
+        ended?;
         Ok(Exit::Done)
     }
 }

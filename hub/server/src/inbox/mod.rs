@@ -23,9 +23,10 @@ use renkei_core::{
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{Instrument as _, error};
 
 use crate::observe::meter::{self, Verb};
+use crate::observe::trace;
 use crate::store::blob::{BlobError, Blobs};
 use crate::store::{Prepared, Store, StoreError, StoredBody, pack};
 use gate::Gate;
@@ -218,7 +219,10 @@ async fn write_groups(
             .map(|prepared| prepared.message.source.clone())
             .collect();
         let began = Instant::now();
-        let result = store.accept(prepared).await;
+        let result = store
+            .accept(prepared)
+            .instrument(trace::accept(sources.len()))
+            .await;
         if result.is_ok() {
             meter::committed(Verb::Accept, sources.len(), began.elapsed());
         }

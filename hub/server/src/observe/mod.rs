@@ -8,10 +8,13 @@
 pub(crate) mod alarm;
 pub mod config;
 pub(crate) mod meter;
+#[cfg(feature = "otel")]
+pub(crate) mod otlp;
 mod process;
 pub(crate) mod pulse;
 mod server;
 mod tell;
+pub(crate) mod trace;
 mod watcher;
 
 use std::net::SocketAddr;

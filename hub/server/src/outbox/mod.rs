@@ -18,12 +18,13 @@ use renkei_core::{
     Attachment, Change, Channel, Clock, Code, Delivery, DeliveryId, NoticeId, PeerRef, SendError,
     SendOutcome, Sink, SinkName, chain, limits,
 };
-use tracing::{debug, info, warn};
+use tracing::{Instrument as _, debug, info, warn};
 
 use crate::config::Setup;
 use crate::engine::Did;
 use crate::killpoint::{Point, reached};
 use crate::observe::meter::{self, Verb};
+use crate::observe::trace;
 use crate::route::{Answer, Question, is_late, permit};
 use crate::store::blob::{BlobError, Blobs};
 use crate::store::{Store, StoreError};
@@ -127,7 +128,8 @@ impl Courier {
         }
         let ids: Vec<DeliveryId> = due.iter().map(|due| due.id.clone()).collect();
         let began = Instant::now();
-        let result = self.deliver(due, now).await;
+        let span = trace::deliver(&self.name, &ids);
+        let result = self.deliver(due, now).instrument(span).await;
         meter::batch(Verb::Finish, began.elapsed());
         let mut in_flight = self.in_flight.0.lock().await;
         for id in &ids {
@@ -146,7 +148,10 @@ impl Courier {
             .all(|finish| finish.state == DeliveryState::Pending);
         let reroutes = changes.iter().any(|change| !change.reroute.is_empty());
         let (counted, began) = (meter::Finished::of(&finished), Instant::now());
-        self.store.finish(finished, changes).await?;
+        self.store
+            .finish(finished, changes)
+            .instrument(trace::finish(counted.count))
+            .await?;
         meter::committed(Verb::Finish, counted.count, began.elapsed());
         counted.show(&self.name);
         if reroutes {
