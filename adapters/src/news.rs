@@ -112,6 +112,7 @@ impl Teller {
             dedup_key: news.key,
             subject: None,
             ordering_key: news.about,
+            barrier: false,
             body: Bytes::from(body),
             meta: Meta {
                 data_type: Some(news.name),

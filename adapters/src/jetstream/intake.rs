@@ -36,6 +36,7 @@ pub(super) fn messages(
         ordering_key: subject
             .as_ref()
             .map_or_else(String::new, |id| id.expose().to_owned()),
+        barrier: renkei_hl7v2::peek(&body).message_type.moves_identity(),
         subject,
         body,
         meta: Meta {

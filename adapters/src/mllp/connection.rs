@@ -354,6 +354,7 @@ where
             ordering_key: subject
                 .as_ref()
                 .map_or_else(String::new, |id| id.expose().to_owned()),
+            barrier: peek.message_type.moves_identity(),
             subject,
             body,
             meta: Meta {

@@ -286,6 +286,8 @@ impl Job {
             dedup_key: String::new(),
             subject: Some(self.local_id.clone()),
             ordering_key: self.local_id.expose().to_owned(),
+            // A storage holds one patient per folder; merges are not among its data types.
+            barrier: false,
             body: Bytes::new(),
             meta: Meta {
                 path: Some(found.shown.clone()),

@@ -63,6 +63,9 @@ pub struct NewMessage {
     pub subject: Option<LocalId>,
     /// Order holds among messages of one source with the same key. Default: the local id.
     pub ordering_key: String,
+    /// It speaks of more than its own key (a merge or move of identities): everything earlier from its
+    /// source is processed before it, everything later after it.
+    pub barrier: bool,
     /// The bytes, untouched (framing of the transport removed).
     pub body: Bytes,
     /// What the source knows beside the bytes.

@@ -133,6 +133,36 @@ impl From<&Message<'_>> for Peek {
 }
 
 impl MessageType {
+    /// Whether it merges, moves, links or renumbers identities (HL7 v2.5 ch. 3.3): it is about more than
+    /// one patient number, so nothing of its source may overtake it.
+    #[must_use]
+    pub fn moves_identity(&self) -> bool {
+        self.code == "ADT"
+            && matches!(
+                self.trigger.as_str(),
+                "A18"
+                    | "A24"
+                    | "A30"
+                    | "A34"
+                    | "A35"
+                    | "A36"
+                    | "A37"
+                    | "A39"
+                    | "A40"
+                    | "A41"
+                    | "A42"
+                    | "A43"
+                    | "A44"
+                    | "A45"
+                    | "A46"
+                    | "A47"
+                    | "A48"
+                    | "A49"
+                    | "A50"
+                    | "A51"
+            )
+    }
+
     fn of(header: Segment<'_>) -> Self {
         let part = |number| header.field(9).component(number).text().trim().to_owned();
         Self {

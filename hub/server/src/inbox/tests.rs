@@ -133,6 +133,7 @@ fn message(source: &str, key: &str, body: &[u8]) -> NewMessage {
         dedup_key: key.to_owned(),
         subject: Some(LocalId::new("0001")),
         ordering_key: "0001".to_owned(),
+        barrier: false,
         body: Bytes::copy_from_slice(body),
         meta: Meta::default(),
         refused: None,

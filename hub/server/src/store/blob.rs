@@ -35,15 +35,22 @@ pub enum BlobError {
     /// The bytes are not those of their name.
     #[error("the blob is damaged")]
     Damaged,
+    /// The ledger that keeps it says no.
+    #[error("the blob store could not be reached")]
+    Ledger(#[source] renkei_core::BoxError),
     /// The file system says no.
     #[error("the blob store failed")]
     Io(#[from] std::io::Error),
 }
 
 impl BlobError {
-    /// Whether there is only no room: that passes.
+    /// Whether there is only no room, or no way to the ledger that keeps it: that passes.
     pub fn is_no_room(&self) -> bool {
-        let Self::Io(error) = self else { return false };
+        let error = match self {
+            Self::Ledger(_) => return true,
+            Self::Io(error) => error,
+            Self::Missing | Self::Damaged => return false,
+        };
         matches!(
             error.kind(),
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded
@@ -55,7 +62,11 @@ impl BlobError {
     pub fn is_passing(&self) -> bool {
         /// `EMFILE` and `ENFILE`: too many open files.
         const TOO_MANY_FILES: [i32; 2] = [24, 23];
-        let Self::Io(error) = self else { return false };
+        let error = match self {
+            Self::Ledger(_) => return true,
+            Self::Io(error) => error,
+            Self::Missing | Self::Damaged => return false,
+        };
         let number = error.raw_os_error();
         number.is_some_and(|number| TOO_MANY_FILES.contains(&number))
             || matches!(

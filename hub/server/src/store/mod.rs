@@ -204,8 +204,34 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<u64, StoreError>;
     /// Adds to a named counter (drops at the intake gate).
     async fn count(&self, counter: &'static str, by: u64) -> Result<(), StoreError>;
+    /// Says that this hub lives, renews what it works on and moves towards its fair share; to be called
+    /// every second or so. A ledger with one hub holds everything.
+    async fn lease(&self, wants: &Wants) -> Result<Held, StoreError>;
+    /// Whether what this hub works on is still its own, by the stopwatch of this machine: asked before
+    /// something leaves that cannot be taken back.
+    fn holds(&self) -> bool;
     /// Notes a clean end.
     async fn end_run(&self, at: Timestamp) -> Result<(), StoreError>;
+}
+
+/// What a hub would work on.
+#[derive(Debug, Clone)]
+pub struct Wants {
+    /// Every source whose messages it can read.
+    pub sources: Vec<SourceName>,
+    /// The sources it can run that only one hub may run at a time.
+    pub tasks: Vec<SourceName>,
+    /// The time by its clock: deliveries go by it.
+    pub now: Timestamp,
+}
+
+/// What a hub works on, until the next lease.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The sources it runs.
+    pub tasks: Vec<SourceName>,
+    /// Messages were taken over from a hub that fell silent: one of them may be the reason.
+    pub taken_over: bool,
 }
 
 /// An operator's word about one sink; it outlives restarts until taken back.

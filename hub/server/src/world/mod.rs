@@ -218,6 +218,9 @@ pub struct Effects {
     pub receipts: Vec<(MessageId, PeerReceipt)>,
     /// How each message ended.
     pub outcomes: Vec<(MessageId, MessageOutcome)>,
+    /// The revision of every record this was decided over; `None` = it was not decided over anything
+    /// loaded.
+    pub seen: Option<HashMap<RecordId, i64>>,
 }
 
 /// A record that a person must look at.
@@ -386,8 +389,17 @@ impl World {
                 resource: 1,
                 notice: 1,
             },
-            effects: Effects::default(),
+            effects: Effects {
+                seen: Some(HashMap::new()),
+                ..Effects::default()
+            },
         }
+    }
+
+    /// Notes the revision a record was loaded in.
+    pub fn saw(&mut self, record: RecordId, revision: i64) {
+        let seen = self.effects.seen.get_or_insert_default();
+        seen.entry(record).or_insert(revision);
     }
 
     /// Overlays a record, so that the next message sees it.
@@ -432,6 +444,10 @@ impl World {
     }
 }
 
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
 /// What a batch of drafts asks the store to load.
 #[derive(Debug, Default)]
 pub struct Keys {
@@ -443,6 +459,8 @@ pub struct Keys {
     pub resources: Vec<String>,
     /// Complete scopes per subject.
     pub scopes: Vec<((FacilityId, LocalId), String)>,
+    /// How many rows of each kind the batch may make at most.
+    pub room: Ids,
 }
 
 impl Keys {
@@ -452,6 +470,12 @@ impl Keys {
             return;
         };
         let local = (subject.facility.clone(), subject.local_id.clone());
+        let written = draft.resources.len() + draft.withdrawals.len();
+        self.room.person += 1;
+        self.room.record += 1;
+        // One for the Provenance.
+        self.room.resource += count(written + 1);
+        self.room.notice += count(draft.items.len());
         self.subjects.push(local.clone());
         self.facts.push(subject.facts.clone());
         let named = draft

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use renkei_core::{MessageId, Meta, Receipt};
 use sha2::{Digest, Sha256};
 
+use super::lanes::Lanes;
 use super::rows::Shape;
 use super::speak::{Conn, Dialect, query};
 use super::{json, micros};
@@ -32,6 +33,7 @@ type Known = HashMap<(String, i64), Vec<([u8; 32], i64)>>;
 
 struct Numbered<'a> {
     position: i64,
+    lane: i64,
     control_hash: i64,
     reused: bool,
     prepared: &'a Prepared,
@@ -40,7 +42,8 @@ struct Numbered<'a> {
 /// See [`crate::store::Store::accept`].
 pub(super) async fn accept(
     tx: &mut Conn,
-    group: Vec<Prepared>,
+    lanes: &Lanes,
+    group: &[Prepared],
 ) -> Result<Vec<Receipt>, StoreError> {
     let hashes: Vec<i64> = group
         .iter()
@@ -72,8 +75,16 @@ pub(super) async fn accept(
         let position = positions
             .next()
             .ok_or_else(|| StoreError::Broken("fewer positions than messages".into()))?;
+        let lane = match tx.dialect() {
+            Dialect::Sqlite => prepared.lane,
+            Dialect::Postgres => {
+                let source = prepared.message.source.as_str();
+                lanes.lane(&mut *tx, source, prepared.lane).await?
+            }
+        };
         new.push(Numbered {
             position,
+            lane,
             control_hash,
             reused: !same_key.is_empty(),
             prepared,
@@ -121,7 +132,7 @@ async fn insert(tx: &mut Conn, new: &[Numbered<'_>]) -> Result<(), StoreError> {
                 .bind(message.dedup_key.clone())
                 .bind(row.control_hash)
                 .bind(row.prepared.sha256.to_vec())
-                .bind(row.prepared.lane)
+                .bind(row.lane)
                 .bind(meta_text(&message.meta)?)
                 .bind(body)
                 .bind(micros(row.prepared.received_at))
@@ -151,7 +162,21 @@ async fn insert(tx: &mut Conn, new: &[Numbered<'_>]) -> Result<(), StoreError> {
         .await?;
     if !new.is_empty() {
         let positions: Vec<i64> = new.iter().map(|row| row.position).collect();
-        query(WAITING).bind(json(&positions)?).execute(tx).await?;
+        query(WAITING)
+            .bind(json(&positions)?)
+            .execute(&mut *tx)
+            .await?;
+    }
+    let barriers: Vec<i64> = new
+        .iter()
+        .filter(|row| row.prepared.message.barrier && row.prepared.message.refused.is_none())
+        .map(|row| row.position)
+        .collect();
+    if !barriers.is_empty() && tx.dialect() == Dialect::Postgres {
+        query("INSERT INTO barrier (position, source) SELECT m.position, m.source FROM ints(?1) AS k JOIN message AS m ON m.position = k.value")
+            .bind(json(&barriers)?)
+            .execute(tx)
+            .await?;
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use renkei_core::{Code, DeliveryId, PeerReceipt};
 
 use super::rows::Shape;
-use super::speak::{Conn, query};
-use super::{json, micros, receipts};
+use super::speak::{Conn, Dialect, query};
+use super::{json, lanes, micros, receipts};
 use crate::store::{Framed, StoreError};
 use crate::world::{DeliveryState, Effects, MessageState, NewVersion, Notice, PlannedDelivery};
 
@@ -94,6 +94,9 @@ pub(super) async fn apply(
         .map(|(_, outcome)| outcome.at)
         .or(effects.minted.first().map(|minted| minted.at));
     let at = now.map_or(0, micros);
+    if tx.dialect() == Dialect::Postgres {
+        lanes::guard(tx, &effects).await?;
+    }
     PERSONS
         .execute(tx, &effects.persons, |query, person| {
             Ok(query.bind(person.0).bind(at))
@@ -419,10 +422,13 @@ async fn ended(tx: &mut Conn, effects: &Effects) -> Result<(), StoreError> {
         .iter()
         .map(|(message, _)| message.0)
         .collect();
-    query("DELETE FROM waiting WHERE position IN (SELECT value FROM ints(?1))")
+    let removed = query("DELETE FROM waiting WHERE position IN (SELECT value FROM ints(?1))")
         .bind(json(&done)?)
         .execute(&mut *tx)
         .await?;
+    if tx.dialect() == Dialect::Postgres {
+        lanes::fence(removed, done.len())?;
+    }
     let parked: Vec<i64> = effects
         .outcomes
         .iter()

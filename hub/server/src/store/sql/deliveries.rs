@@ -9,8 +9,8 @@ use renkei_core::{Code, DeliveryId, NoticeId, PeerRef, PersonId, SinkName, Sourc
 use super::load::record;
 use super::notices::{CHANNEL_COLUMNS, channel, consents};
 use super::rows::Shape;
-use super::speak::{Conn, Line, Pool, query};
-use super::{instant, json, micros, parsed, receipts};
+use super::speak::{Conn, Dialect, Line, Pool, query};
+use super::{instant, json, lanes, micros, parsed, receipts};
 use crate::store::StoreError;
 use crate::world::{ChannelChange, DeliveryState, Due, Finish};
 
@@ -30,10 +30,10 @@ pub(super) fn due_text() -> String {
             WHERE c2.sink = c.sink AND c2.peer_ref = c.peer_ref) > 1, \
          rec.id, rec.facility, rec.local_id, rec.person, rec.facts, rec.authority, rec.rejected, {CHANNEL_COLUMNS} \
          FROM ( \
-           SELECT seq FROM (SELECT p.seq FROM delivery AS p INDEXED BY delivery_order WHERE p.sink = ?1 AND p.state = 'pending' AND p.due_at <= ?2 \
+           SELECT seq FROM (SELECT p.seq FROM delivery AS p INDEXED BY delivery_order WHERE p.sink = ?1 AND p.state = 'pending' AND p.due_at <= ?2 AND mine(p.person) \
              AND NOT EXISTS (SELECT 1 FROM delivery AS head WHERE head.sink = ?1 AND head.person = p.person AND head.state = 'pending' AND head.seq < p.seq) \
              ORDER BY p.seq LIMIT ?3) AS heads \
-           UNION ALL SELECT seq FROM delivery AS s WHERE s.sink = ?1 AND s.state = 'sent' AND s.due_at <= ?2 \
+           UNION ALL SELECT seq FROM delivery AS s WHERE s.sink = ?1 AND s.state = 'sent' AND s.due_at <= ?2 AND mine(s.person) \
            ORDER BY seq LIMIT ?3 \
          ) AS line CROSS JOIN delivery AS d ON d.seq = line.seq \
          JOIN notice AS n ON n.id = d.notice JOIN notice_version AS v ON v.notice = d.notice AND v.version = least(d.version, n.version) \
@@ -43,9 +43,9 @@ pub(super) fn due_text() -> String {
 }
 
 /// ?1 sink.
-pub(super) const NEXT: &str = "SELECT min(due_at) FROM (SELECT min(d.due_at) AS due_at FROM delivery AS d WHERE d.sink = ?1 AND d.state = 'pending' AND NOT EXISTS \
+pub(super) const NEXT: &str = "SELECT min(due_at) FROM (SELECT min(d.due_at) AS due_at FROM delivery AS d WHERE d.sink = ?1 AND d.state = 'pending' AND mine(d.person) AND NOT EXISTS \
      (SELECT 1 FROM delivery AS head WHERE head.sink = ?1 AND head.person = d.person AND head.state = 'pending' AND head.seq < d.seq) \
-     UNION ALL SELECT min(s.due_at) FROM delivery AS s WHERE s.sink = ?1 AND s.state = 'sent') AS next";
+     UNION ALL SELECT min(s.due_at) FROM delivery AS s WHERE s.sink = ?1 AND s.state = 'sent' AND mine(s.person)) AS next";
 
 /// The head of each person's line at a sink, when its time has come, and what was handed over but not
 /// confirmed in time. See [`crate::store::Store::due_deliveries`].
@@ -107,6 +107,10 @@ pub(super) async fn finish(
     group: Vec<Finish>,
     channels: Vec<ChannelChange>,
 ) -> Result<(), StoreError> {
+    if tx.dialect() == Dialect::Postgres {
+        let ids: Vec<&DeliveryId> = group.iter().map(|finish| &finish.id).collect();
+        lanes::fence_deliveries(tx, &ids).await?;
+    }
     let tried: HashMap<String, u32> = numbers(tx, &group).await?;
     let mut attempts = Vec::new();
     let rows: Vec<_> = group.iter().map(row).collect();

@@ -10,7 +10,7 @@ use renkei_core::{
     RecordId, ResourceType, SourceName, Strength, Urgency,
 };
 
-use super::speak::{Line, Pool, query};
+use super::speak::{Dialect, Line, Pool, query};
 use super::{instant, json, parsed};
 use crate::store::StoreError;
 use crate::world::{Ids, Keys, Notice, Record, Stored, World};
@@ -21,11 +21,11 @@ use crate::world::{Ids, Keys, Notice, Record, Stored, World};
 const NEXT_IDS: &str = "SELECT (SELECT greatest(coalesce(max(id), 0), 0) + 1 FROM person), (SELECT coalesce(max(id), 0) + 1 FROM record), \
      (SELECT coalesce(max(id), 0) + 1 FROM resource), (SELECT coalesce(max(id), 0) + 1 FROM notice)";
 const RECORD_COLUMNS: &str =
-    "r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected";
+    "r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected, r.revision";
 
 /// See [`crate::store::Store::load`].
 pub(super) async fn load(reads: &Pool, keys: &Keys, world: &mut World) -> Result<(), StoreError> {
-    world.ids = next_ids(reads).await?;
+    world.ids = next_ids(reads, keys.room).await?;
     if keys.subjects.is_empty() {
         return Ok(());
     }
@@ -41,8 +41,11 @@ pub(super) async fn load(reads: &Pool, keys: &Keys, world: &mut World) -> Result
     all_notices(reads, &of_batch, world).await
 }
 
-/// The next free row ids.
-pub(super) async fn next_ids(reads: &Pool) -> Result<Ids, StoreError> {
+/// Row ids that nobody else takes: on a file the next free ones, on a server a block.
+async fn next_ids(reads: &Pool, room: Ids) -> Result<Ids, StoreError> {
+    if reads.dialect() == Dialect::Postgres {
+        return super::lanes::reserve(reads, room).await;
+    }
     let row = query(NEXT_IDS).fetch_one(reads).await?;
     Ok(Ids {
         person: row.get(0),
@@ -64,6 +67,7 @@ async fn subjects(reads: &Pool, keys: &Keys, world: &mut World) -> Result<(), St
         .await?;
     for row in rows {
         let record = record(&row, 0)?;
+        world.saw(record.id, row.get(7));
         world.by_local.insert(
             (record.facility.clone(), record.local_id.clone()),
             record.id,
@@ -108,6 +112,7 @@ async fn candidates(reads: &Pool, keys: &Keys, world: &mut World) -> Result<(), 
         .await?;
     for row in rows {
         let record = record(&row, 0)?;
+        world.saw(record.id, row.get(7));
         world.records.entry(record.id).or_insert(record);
     }
     Ok(())
@@ -281,13 +286,18 @@ fn of_subjects() -> String {
     )
 }
 
-fn of_candidates() -> String {
-    format!(
-        "SELECT {RECORD_COLUMNS} FROM record AS r WHERE r.id IN ( \
-     SELECT b.id FROM texts(?1) AS k CROSS JOIN record AS b ON b.birth_date = k.value AND b.birth_date <> '' \
+/// ?1 birth dates, ?2 kana, ?3 insurance numbers.
+const ALIKE: &str = "SELECT b.id FROM texts(?1) AS k CROSS JOIN record AS b ON b.birth_date = k.value AND b.birth_date <> '' \
      UNION SELECT n.id FROM texts(?2) AS k CROSS JOIN record AS n ON n.kana = k.value AND n.kana <> '' \
-     UNION SELECT i.record FROM texts(?3) AS k CROSS JOIN record_insurance AS i ON i.fact = k.value)"
-    )
+     UNION SELECT i.record FROM texts(?3) AS k CROSS JOIN record_insurance AS i ON i.fact = k.value";
+
+/// The records somebody new may be.
+pub(super) const fn like_newcomers() -> &'static str {
+    ALIKE
+}
+
+fn of_candidates() -> String {
+    format!("SELECT {RECORD_COLUMNS} FROM record AS r WHERE r.id IN ({ALIKE})")
 }
 
 fn of_resources() -> String {

@@ -6,9 +6,11 @@
 
 mod accept;
 mod apply;
+mod blobs;
 #[cfg(test)]
 mod counted;
 mod deliveries;
+mod lanes;
 mod load;
 mod notices;
 mod open;
@@ -25,6 +27,7 @@ mod watch;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -34,21 +37,23 @@ use renkei_core::{
     SourceName,
 };
 
-use super::{Framed, Prepared, SinkOverride, Store, StoreError, Waiting};
+use super::{Framed, Held, Prepared, SinkOverride, Store, StoreError, Waiting, Wants};
 use crate::killpoint::{Point, reached};
 use crate::world::{ChannelChange, Due, Effects, Finish, Keys, World};
+use lanes::Lanes;
 use speak::{Dialect, Line, Pool, query};
 use sqlx::postgres::PgDatabaseError;
 use writer::{Priority, Writer};
 
 pub use open::Access;
 
-/// The ledger in one SQLite file.
+/// The ledger in one SQLite file, or on a PostgreSQL server.
 #[derive(Debug)]
 pub struct Database {
     writer: Writer,
     reads: Pool,
     folder: PathBuf,
+    lanes: Arc<Lanes>,
     /// Held while the hub runs: a second hub on the same file is refused.
     _lock: Option<std::fs::File>,
 }
@@ -132,23 +137,41 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// ?1 now, ?2 limit. A request to route again is due at once.
-const DUE_NOTICES: &str = "SELECT id FROM (SELECT id, due_at FROM notice WHERE due_at IS NOT NULL AND due_at <= ?1 UNION SELECT notice, 0 FROM reroute) AS due \
+const DUE_NOTICES: &str = "SELECT id FROM (SELECT id, due_at FROM notice WHERE due_at IS NOT NULL AND due_at <= ?1 AND mine(person) \
+     UNION SELECT q.notice, 0 FROM reroute AS q JOIN notice AS n ON n.id = q.notice WHERE mine(n.person)) AS due \
      GROUP BY id ORDER BY min(due_at), id LIMIT ?2";
-const NEXT_DUE: &str = "SELECT min(due_at) FROM (SELECT min(due_at) AS due_at FROM notice WHERE due_at IS NOT NULL UNION ALL SELECT 0 FROM reroute) AS due";
+const NEXT_DUE: &str = "SELECT min(due_at) FROM (SELECT min(due_at) AS due_at FROM notice WHERE due_at IS NOT NULL AND mine(person) \
+     UNION ALL SELECT 0 FROM reroute AS q JOIN notice AS n ON n.id = q.notice WHERE mine(n.person)) AS due";
 
-#[async_trait]
-impl Store for Database {
-    async fn accept(&self, group: Vec<Prepared>) -> Result<Vec<Receipt>, StoreError> {
-        let receipts = self
-            .writer
+/// How often a group is written again when another hub was handed the same messages at once.
+const ACCEPT_TRIES: usize = 4;
+
+impl Database {
+    async fn accept_once(&self, group: &Arc<Vec<Prepared>>) -> Result<Vec<Receipt>, StoreError> {
+        let (group, lanes) = (group.clone(), self.lanes.clone());
+        self.writer
             .write(Priority::Accept, move |tx| {
                 Box::pin(async move {
-                    let receipts = accept::accept(tx, group).await;
+                    let receipts = accept::accept(tx, &lanes, &group).await;
                     reached(Point::AcceptBefore);
                     receipts
                 })
             })
-            .await;
+            .await
+    }
+}
+
+#[async_trait]
+impl Store for Database {
+    async fn accept(&self, group: Vec<Prepared>) -> Result<Vec<Receipt>, StoreError> {
+        let group = Arc::new(group);
+        let mut receipts = self.accept_once(&group).await;
+        for _ in 1..ACCEPT_TRIES {
+            if !matches!(receipts, Err(StoreError::Conflict(_))) {
+                break;
+            }
+            receipts = self.accept_once(&group).await;
+        }
         reached(Point::AcceptAfter);
         receipts
     }
@@ -159,7 +182,7 @@ impl Store for Database {
 
     async fn newest_of_oldest(&self, count: usize) -> Result<Option<MessageId>, StoreError> {
         let row = query(
-            "SELECT max(position) FROM (SELECT position FROM waiting ORDER BY position LIMIT ?1) AS oldest",
+            "SELECT max(position) FROM (SELECT position FROM waiting WHERE my_lane(lane) ORDER BY position LIMIT ?1) AS oldest",
         )
         .bind(i64::try_from(count).unwrap_or(i64::MAX))
         .fetch_one(&self.reads)
@@ -380,7 +403,27 @@ impl Store for Database {
             .await
     }
 
+    async fn lease(&self, wants: &Wants) -> Result<Held, StoreError> {
+        let Some(hub) = self.lanes.hub else {
+            return Ok(Held {
+                tasks: wants.tasks.clone(),
+                taken_over: false,
+            });
+        };
+        let (lanes, wants) = (self.lanes.clone(), wants.clone());
+        self.writer
+            .write(Priority::Finish, move |tx| {
+                Box::pin(async move { lanes::lease(tx, &lanes, hub, &wants).await })
+            })
+            .await
+    }
+
+    fn holds(&self) -> bool {
+        self.lanes.hold()
+    }
+
     async fn begin_run(&self, at: Timestamp) -> Result<bool, StoreError> {
+        let alone = self.lanes.hub.is_none();
         self.writer
             .write(Priority::Apply, move |tx| {
                 Box::pin(async move {
@@ -393,7 +436,8 @@ impl Store for Database {
                         .bind(micros(at))
                         .execute(&mut *tx)
                         .await?;
-                    let clean = before.is_none_or(|row| row.get(0));
+                    // Of several hubs each finds out by its lanes what it takes over.
+                    let clean = !alone || before.is_none_or(|row| row.get(0));
                     if !clean {
                         query("UPDATE delivery SET attempts = 1 WHERE state = 'pending' AND attempts = 0 AND due_at <= ?1")
                             .bind(micros(at))
@@ -434,9 +478,13 @@ impl Store for Database {
     }
 
     async fn end_run(&self, at: Timestamp) -> Result<(), StoreError> {
+        let hub = self.lanes.hub;
         self.writer
             .write(Priority::Apply, move |tx| {
                 Box::pin(async move {
+                    if let Some(hub) = hub {
+                        lanes::sign_out(&mut *tx, hub).await?;
+                    }
                     query("UPDATE run SET ended_at = ?1 WHERE id = (SELECT max(id) FROM run)")
                         .bind(micros(at))
                         .execute(&mut *tx)

@@ -8,8 +8,8 @@ use renkei_core::{
     RecordId, ResourceType, SinkName, clock,
 };
 
-use super::load::{NOTICE_COLUMNS, RESOURCE_COLUMNS, grouped, next_ids, notice, record, stored};
-use super::speak::{Line, Pool, query};
+use super::load::{NOTICE_COLUMNS, RESOURCE_COLUMNS, grouped, notice, record, stored};
+use super::speak::{Dialect, Line, Pool, query};
 use super::{json, micros, parsed};
 use crate::store::StoreError;
 use crate::world::{Consent, DeliveryState, EarlierDelivery, World};
@@ -23,7 +23,16 @@ pub(super) async fn load(
     notices: &[NoticeId],
     world: &mut World,
 ) -> Result<(), StoreError> {
-    world.ids = next_ids(reads).await?;
+    if reads.dialect() == Dialect::Postgres {
+        // Before everything else: what changes later is then found out.
+        let rows = query(REVISIONS_OF)
+            .bind(json(&notices)?)
+            .fetch_all(reads)
+            .await?;
+        for row in rows {
+            world.saw(RecordId(row.get(0)), row.get(1));
+        }
+    }
     let rows = query(of_due())
         .bind(json(&notices)?)
         .fetch_all(reads)
@@ -212,6 +221,7 @@ fn midnight(now: Timestamp) -> Timestamp {
         .map_or(now, |midnight| midnight.timestamp())
 }
 
+const REVISIONS_OF: &str = "SELECT r.id, r.revision FROM ints(?1) AS k CROSS JOIN notice AS n ON n.id = k.value JOIN record AS r ON r.id = n.record";
 fn of_due() -> String {
     format!(
         "SELECT {NOTICE_COLUMNS} FROM ints(?1) AS k CROSS JOIN notice AS n ON n.id = k.value \

@@ -1,17 +1,20 @@
 //! Opening the ledger: the file with its pragmas and lock, or the server with its promises; migrations.
 
+use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use renkei_core::Code;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
 
 use super::Database;
+use super::lanes::{self, Lanes};
 use super::speak::{Conn, Dialect, Pool, Pooled, Said, Session, query};
 use super::writer::{Link, Writer};
 use crate::store::{Place, Server, StoreError};
@@ -22,6 +25,8 @@ static POSTGRES: Migrator = sqlx::migrate!("src/store/migrations/postgres");
 const CHECKPOINT_PAGES: &str = "4000";
 /// Readers at a time.
 const READERS: u32 = 4;
+/// Writers on a server: one for each priority.
+const WRITERS: usize = 3;
 
 /// Who opens the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +64,7 @@ impl Database {
         std::fs::create_dir_all(&place.folder).map_err(broken)?;
         match &place.server {
             None => Self::file(&place.folder, access).await,
-            Some(server) => Self::server(&place.folder, server).await,
+            Some(server) => Self::server(&place.folder, server, access).await,
         }
     }
 
@@ -97,12 +102,17 @@ impl Database {
                 said,
             },
             folder: folder.to_owned(),
+            lanes: Arc::default(),
             _lock: lock,
         })
     }
 
-    async fn server(folder: &Path, server: &Server) -> Result<Self, StoreError> {
-        let options = server
+    async fn server(folder: &Path, server: &Server, access: Access) -> Result<Self, StoreError> {
+        let lock = match access {
+            Access::Hub => Some(lock(folder)?),
+            Access::Command => None,
+        };
+        let mut options = server
             .0
             .clone()
             .application_name("renkei")
@@ -110,24 +120,23 @@ impl Database {
             .disable_statement_logging()
             .options(SESSION);
         let said = Said::default();
-        let dial = || async {
-            let session = tokio::time::timeout(DIAL, PgConnection::connect_with(&options)).await;
-            let session = session.map_err(|late| StoreError::Away(Box::new(late)))??;
-            Ok::<_, StoreError>(Conn {
-                session: Session::Postgres(session),
-                said: said.clone(),
-            })
-        };
-        let mut conn = dial().await?;
+        let mut conn = dial(&options, &said).await?;
         refuse_forgetful(&mut conn).await?;
         refuse_newer(&mut conn, &POSTGRES).await?;
         migrate(&mut conn).await?;
-        let again = || Some(options.clone());
-        let links = vec![
-            Link::over(conn, again()),
-            Link::over(dial().await?, again()),
-            Link::over(dial().await?, again()),
-        ];
+        let mut hub = None;
+        if access == Access::Hub {
+            let number = lanes::sign_in(&mut conn, &name_of(folder)?).await?;
+            options = options.options([("renkei.hub", number.to_string())]);
+            hub = Some(number);
+        }
+        let mut links = Vec::new();
+        for _ in 0..WRITERS {
+            links.push(Link::over(
+                dial(&options, &said).await?,
+                Some(options.clone()),
+            ));
+        }
         let reads = PgPoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(DIAL)
@@ -139,9 +148,38 @@ impl Database {
                 said,
             },
             folder: folder.to_owned(),
-            _lock: None,
+            lanes: Arc::new(Lanes::of(hub)),
+            _lock: lock,
         })
     }
+}
+
+async fn dial(options: &PgConnectOptions, said: &Said) -> Result<Conn, StoreError> {
+    let session = tokio::time::timeout(DIAL, PgConnection::connect_with(options)).await;
+    let session = session.map_err(|late| StoreError::Away(Box::new(late)))??;
+    Ok(Conn {
+        session: Session::Postgres(session),
+        said: said.clone(),
+    })
+}
+
+/// The name by which a hub knows itself again: it lies in its folder, which one process holds at a time.
+fn name_of(folder: &Path) -> Result<String, StoreError> {
+    let path = folder.join("hub-name");
+    let broken = |error: std::io::Error| StoreError::Broken(Box::new(error));
+    match std::fs::read_to_string(&path) {
+        Ok(name) if !name.trim().is_empty() => return Ok(name.trim().to_owned()),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(broken(error)),
+    }
+    let mut dice = [0_u8; 8];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut dice))
+        .map_err(broken)?;
+    let name = data_encoding::HEXLOWER.encode(&dice);
+    std::fs::write(&path, &name).map_err(broken)?;
+    Ok(name)
 }
 
 async fn migrate(conn: &mut Conn) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use super::counted::every_count;
 use super::{Access, Database};
 use crate::store::suite::{House, every_behaviour};
-use crate::store::{Place, Server, StoreError};
+use crate::store::{Place, Server, Store as _, StoreError, Wants};
 
 /// The variable that names the server.
 const URL: &str = "RENKEI_TEST_POSTGRES";
@@ -61,7 +61,14 @@ impl House for Schema {
     type Ledger = Database;
 
     async fn hub(&self) -> Result<Database, StoreError> {
-        self.open(Access::Hub).await
+        let hub = self.open(Access::Hub).await?;
+        let wants = Wants {
+            sources: Vec::new(),
+            tasks: Vec::new(),
+            now: jiff::Timestamp::UNIX_EPOCH,
+        };
+        hub.lease(&wants).await?;
+        Ok(hub)
     }
 
     async fn command(&self) -> Result<Database, StoreError> {

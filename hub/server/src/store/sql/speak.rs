@@ -8,7 +8,7 @@
 //! | `a CROSS JOIN b ON …`: this order of the join | the same | `JOIN` |
 //! | `INDEXED BY i` | the same | nothing |
 //! | `least(…)`, `greatest(…)` | `min(…)`, `max(…)` | the same |
-//! | `FOR UPDATE`, `FOR SHARE`, `SKIP LOCKED` | nothing: there is one writer | the same |
+//! | `mine(a.person)`, `my_lane(a.lane)`: this hub works on it | `TRUE`: there is one hub | functions of the schema |
 //!
 //! Types: integers are `i64` (times are microseconds), flags `bool`, texts, bytes. A number out of a
 //! tuple is cast: `CAST(t.value ->> 0 AS BIGINT)`.
@@ -451,16 +451,12 @@ fn remembered<K: std::hash::Hash + Eq>(
     text
 }
 
-const FOR_SQLITE: [(&str, &str); 9] = [
+const FOR_SQLITE: [(&str, &str); 5] = [
     (" ints(", " json_each("),
     (" texts(", " json_each("),
     (" tuples(", " json_each("),
     ("least(", "min("),
     ("greatest(", "max("),
-    (" FOR UPDATE", ""),
-    (" FOR SHARE", ""),
-    (" SKIP LOCKED", ""),
-    (" FOR NO KEY UPDATE", ""),
 ];
 
 /// See the table of the module.
@@ -471,6 +467,14 @@ pub(super) fn spell(text: &str, dialect: Dialect) -> Arc<str> {
             for (written, says) in FOR_SQLITE {
                 if spelled.contains(written) {
                     spelled = spelled.replace(written, says);
+                }
+            }
+            for hub_of in [" mine(", " my_lane("] {
+                while let Some(at) = spelled.find(hub_of) {
+                    let end = spelled[at..]
+                        .find(')')
+                        .map_or(spelled.len(), |length| at + length + 1);
+                    spelled.replace_range(at..end, " TRUE");
                 }
             }
         }
@@ -494,14 +498,14 @@ mod tests {
 
     #[test]
     fn each_database_reads_its_own_spelling() {
-        let text = "SELECT least(a, ?2) FROM ints(?1) AS k CROSS JOIN t INDEXED BY t_line ON t.id = k.value FOR UPDATE SKIP LOCKED";
+        let text = "SELECT least(a, ?2) FROM ints(?1) AS k CROSS JOIN t INDEXED BY t_line ON t.id = k.value AND mine(t.person)";
         assert_eq!(
             &*spell(text, Dialect::Sqlite),
-            "SELECT min(a, ?2) FROM json_each(?1) AS k CROSS JOIN t INDEXED BY t_line ON t.id = k.value"
+            "SELECT min(a, ?2) FROM json_each(?1) AS k CROSS JOIN t INDEXED BY t_line ON t.id = k.value AND TRUE"
         );
         assert_eq!(
             &*spell(text, Dialect::Postgres),
-            "SELECT least(a, $2) FROM ints($1) AS k JOIN t ON t.id = k.value FOR UPDATE SKIP LOCKED"
+            "SELECT least(a, $2) FROM ints($1) AS k JOIN t ON t.id = k.value AND mine(t.person)"
         );
     }
 }

@@ -1,6 +1,7 @@
 //! The oldest waiting messages with their bytes.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -9,14 +10,22 @@ use renkei_core::{Code, FacilityId, Message, MessageId, SourceName, limits};
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe;
 
-use super::speak::{Line, Pool, query};
-use super::{instant, parsed};
+use super::speak::{Dialect, Line, Pool, query};
+use super::{blobs, instant, parsed};
 use crate::store::blob::Folder;
 use crate::store::{StoreError, Waiting};
 
 /// ?1 limit.
 pub(super) const OLDEST: &str = "SELECT m.position, m.source, m.facility, m.meta, m.body, m.body_hash, m.received_at, w.attempts, w.replay, m.reused \
      FROM waiting AS w JOIN message AS m ON m.position = w.position ORDER BY w.position LIMIT ?1";
+/// ?1 limit: those of this hub's lanes. A barrier waits until everything earlier of its source is done,
+/// everything later waits for the barrier. With one hub the order of positions is enough.
+const OLDEST_OF_MINE: &str = "SELECT m.position, m.source, m.facility, m.meta, m.body, m.body_hash, m.received_at, w.attempts, w.replay, m.reused \
+     FROM waiting AS w JOIN message AS m ON m.position = w.position WHERE my_lane(w.lane) \
+     AND NOT EXISTS (SELECT 1 FROM barrier AS b WHERE b.source = m.source AND b.position < w.position) \
+     AND (NOT EXISTS (SELECT 1 FROM barrier AS b WHERE b.position = w.position) OR NOT EXISTS \
+       (SELECT 1 FROM waiting AS e JOIN message AS em ON em.position = e.position WHERE em.source = m.source AND e.position < w.position)) \
+     ORDER BY w.position LIMIT ?1";
 
 /// Bytes of bodies in one batch (the message that passes it is still taken).
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
@@ -27,20 +36,51 @@ pub(super) async fn waiting(
     limit: usize,
     folder: &Path,
 ) -> Result<Vec<Waiting>, StoreError> {
-    let rows = query(OLDEST)
+    let text = match reads.dialect() {
+        Dialect::Sqlite => OLDEST,
+        Dialect::Postgres => OLDEST_OF_MINE,
+    };
+    let rows = query(text)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(reads)
         .await?;
-    let blobs = Folder::new(folder);
+    let lie_apart: Vec<String> = rows
+        .iter()
+        .filter(|row| reads.dialect() == Dialect::Postgres && row.get::<Option<&[u8]>>(4).is_none())
+        .map(|row| HEXLOWER.encode(row.get::<&[u8]>(5)))
+        .collect();
+    let blobs = Apart {
+        read: blobs::read(reads, &lie_apart).await?,
+        folder: Folder::new(folder),
+    };
     let read = tokio::task::spawn_blocking(move || some(&rows, &blobs)).await;
     read.map_err(|error| StoreError::Broken(Box::new(error)))?
 }
 
+/// Bodies that do not lie in their row: those read from the database, and the folder for the others.
+struct Apart {
+    read: HashMap<String, Bytes>,
+    folder: Folder,
+}
+
+impl Apart {
+    /// `None` = it cannot be had any more. What can be had later is an error that passes.
+    fn body(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        if let Some(read) = self.read.get(name) {
+            return Ok(Some(read.clone()));
+        }
+        match self.folder.read(name) {
+            Err(error) if error.is_passing() => Err(StoreError::Full(Box::new(error))),
+            read => Ok(read.ok()),
+        }
+    }
+}
+
 /// As many as fit into a batch's memory, at least one.
-fn some(rows: &[Line], blobs: &Folder) -> Result<Vec<Waiting>, StoreError> {
+fn some(rows: &[Line], apart: &Apart) -> Result<Vec<Waiting>, StoreError> {
     let (mut taken, mut bytes) = (Vec::new(), 0);
     for row in rows {
-        let waiting = one(row, blobs)?;
+        let waiting = one(row, apart)?;
         bytes += waiting.message.body.len();
         taken.push(waiting);
         if bytes >= BATCH_BYTES {
@@ -50,13 +90,10 @@ fn some(rows: &[Line], blobs: &Folder) -> Result<Vec<Waiting>, StoreError> {
     Ok(taken)
 }
 
-fn one(row: &Line, blobs: &Folder) -> Result<Waiting, StoreError> {
+fn one(row: &Line, apart: &Apart) -> Result<Waiting, StoreError> {
     let body = match row.get::<Option<&[u8]>>(4) {
         Some(packed) => unpack(packed),
-        None => match blobs.read(&HEXLOWER.encode(row.get::<&[u8]>(5))) {
-            Err(error) if error.is_passing() => return Err(StoreError::Full(Box::new(error))),
-            read => read.ok(),
-        },
+        None => apart.body(&HEXLOWER.encode(row.get::<&[u8]>(5)))?,
     };
     let facility =
         FacilityId::new(row.get::<&str>(2)).map_err(|error| StoreError::Broken(Box::new(error)))?;

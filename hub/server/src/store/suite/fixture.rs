@@ -54,6 +54,7 @@ pub(in crate::store) fn message(control: &str, body: &str) -> Prepared {
         dedup_key: control.to_owned(),
         subject: None,
         ordering_key: "1".to_owned(),
+        barrier: false,
         body: body.to_owned().into(),
         meta: Meta::default(),
         refused: None,
