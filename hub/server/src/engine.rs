@@ -30,17 +30,21 @@ use crate::store::{Framed, Store, StoreError, Waiting};
 use crate::world::{Effects, Keys, MessageState, PlannedDelivery, World};
 
 /// Whether a step found something to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Did {
     /// Call again at once.
     Work,
     /// Wait for a signal or the next timer.
+    #[default]
     Nothing,
 }
 
 /// Hears how the messages of a committed batch ended.
 pub type Finished = Arc<dyn Fn(&[(MessageId, Processed)]) + Send + Sync>;
 
+/// How often a batch is decided again because another hub wrote what it was decided over, before it is
+/// halved.
+const CONFLICTS: u32 = 16;
 /// Notices settled in one transaction at most.
 const SETTLE_BATCH: usize = 32;
 
@@ -78,7 +82,11 @@ impl Engine {
     /// Only when the ledger fails; a refused batch is bisected here.
     pub async fn step(&self) -> Result<Did, StoreError> {
         let processed = self.process().await?;
-        let settled = self.settle().await?;
+        let settled = match self.settle().await {
+            // Another hub wrote what it was decided over: at once again.
+            Err(StoreError::Conflict(_) | StoreError::Fenced) => Did::Work,
+            settled => settled?,
+        };
         Ok(if processed == Did::Work || settled == Did::Work {
             Did::Work
         } else {
@@ -161,20 +169,30 @@ impl Engine {
     /// Applies a batch; when the database refuses it, halves it until only the guilty message is left.
     async fn commit(&self, batch: Vec<Mapped>) -> Result<(), StoreError> {
         let mut parts = vec![batch];
+        let mut conflicts = 0;
         while let Some(part) = parts.pop() {
             let effects = self.decide(&part, None).await?;
             let finished = ended(&effects);
             let began = Instant::now();
             match self.store.apply(effects, Vec::new()).await {
                 Ok(()) => self.tell(&part, &finished, began),
-                Err(StoreError::Refused(source)) if part.len() == 1 => {
+                // Another hub has processed it; what there is to do is read anew.
+                Err(StoreError::Fenced) => debug!(messages = part.len(), "batch taken over"),
+                Err(StoreError::Conflict(source)) if conflicts < CONFLICTS => {
+                    debug!(messages = part.len(), error = %chain(source.as_ref()), "deciding again");
+                    conflicts += 1;
+                    parts.push(part);
+                }
+                Err(StoreError::Refused(source) | StoreError::Conflict(source))
+                    if part.len() == 1 =>
+                {
                     error!(error = %chain(source.as_ref()), "the database refused a message");
                     let effects = self.decide(&part, Some(Code::INB_REFUSED_BY_STORE)).await?;
                     let finished = ended(&effects);
                     self.store.apply(effects, Vec::new()).await?;
                     self.tell(&part, &finished, began);
                 }
-                Err(StoreError::Refused(source)) => {
+                Err(StoreError::Refused(source) | StoreError::Conflict(source)) => {
                     warn!(messages = part.len(), error = %chain(source.as_ref()), "batch refused, halving it");
                     let mut first = part;
                     let second = first.split_off(first.len() / 2);

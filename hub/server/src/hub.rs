@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use renkei_adapters::{folder, jetstream, mcs, mllp, ssmix2, vital_link, ward};
 use renkei_core::{BoxError, Clock, Shutdown, Sink, SinkName, Source, SourceName, chain, limits};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -28,6 +28,7 @@ use crate::observe::pulse::{Part, Pulse, Stage};
 use crate::observe::{self, Watching};
 use crate::outbox::breaker::Breaker;
 use crate::outbox::{Courier, InFlight};
+use crate::share::{self, Share};
 use crate::store::blob::{Blobs, Folder};
 use crate::store::sql::{Access, Database};
 use crate::store::{Store, StoreError};
@@ -46,7 +47,9 @@ pub struct Hub {
     gate: Arc<Gate>,
     engine: Arc<Engine>,
     couriers: Vec<Courier>,
-    sources: Vec<(SourceName, Arc<dyn Source>)>,
+    sources: Sources,
+    /// Those only one hub may run at a time.
+    alone: Vec<SourceName>,
     listening: Vec<(SourceName, SocketAddr)>,
     setup: Arc<RwLock<Arc<Setup>>>,
     configured: Arc<Setup>,
@@ -98,7 +101,10 @@ impl Hub {
     /// [`HubError`] names the part.
     pub async fn build(checked: Checked, clock: Arc<dyn Clock>) -> Result<Self, HubError> {
         let store = Arc::new(Database::open(&checked.place, Access::Hub).await?);
-        let blobs: Arc<dyn Blobs> = Arc::new(Folder::new(&checked.data_dir));
+        let blobs: Arc<dyn Blobs> = match &checked.place.server {
+            Some(_) => store.clone(),
+            None => Arc::new(Folder::new(&checked.data_dir)),
+        };
         let gate = Arc::new(Gate::new(checked.admits()));
         let (wake, fatal) = (Wake::default(), CancellationToken::new());
         let inbox = Writer::start(Parts {
@@ -113,6 +119,12 @@ impl Hub {
         let (sinks, back) = peers(&checked, &clock)?;
         let (mut sources, listening) = sources(&checked, &clock).await?;
         sources.extend(back);
+        // A port is each hub's own; a storage, a folder or a peer is asked by one hub at a time.
+        let alone = sources
+            .iter()
+            .map(|(name, _)| name.clone())
+            .filter(|name| !listening.iter().any(|(listens, _)| listens == name))
+            .collect();
         let watching = observe::Hub {
             ledger: store.clone(),
             clock: clock.clone(),
@@ -167,6 +179,7 @@ impl Hub {
             engine,
             couriers,
             sources,
+            alone,
             listening,
             setup,
             configured,
@@ -228,7 +241,14 @@ impl Hub {
             ));
         }
         let mut running: JoinSet<Result<(), HubError>> = JoinSet::new();
+        let held = self.keep_share(&mut rooms, &rooms_stop).await?;
         for (name, source) in std::mem::take(&mut self.sources) {
+            if self.alone.contains(&name) {
+                let (inbox, pulse) = (self.inbox.clone(), self.pulse.clone());
+                let (held, stop) = (held.clone(), sources_stop.clone());
+                running.spawn(share::run_alone((name, source), inbox, pulse, held, stop));
+                continue;
+            }
             let (inbox, shutdown) = (self.inbox.clone(), shutdown(&sources_stop));
             let runs = self.pulse.source(&name);
             running.spawn(async move {
@@ -257,11 +277,37 @@ impl Hub {
         ended
     }
 
+    /// Takes this hub's share of the work and starts the room that keeps it.
+    async fn keep_share(
+        &self,
+        rooms: &mut JoinSet<Result<(), HubError>>,
+        stop: &CancellationToken,
+    ) -> Result<watch::Receiver<Vec<SourceName>>, HubError> {
+        let (tell, held) = watch::channel(Vec::new());
+        let share = Share {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            engine: self.engine.clone(),
+            wake: self.wake.clone(),
+            sources: self.sources.iter().map(|(name, _)| name.clone()).collect(),
+            alone: self.alone.clone(),
+            held: tell,
+        };
+        share.take().await?;
+        rooms.spawn(share.keep(stop.clone()));
+        Ok(held)
+    }
+
     /// Starts what carries signals between the rooms and, when configured, to other hubs.
     fn carry_signals(&self, rooms: &mut JoinSet<Result<(), HubError>>, stop: &CancellationToken) {
         let passing = self.wake.clone().pass_on(stop.clone());
         rooms.spawn(async move {
             passing.await;
+            Ok(())
+        });
+        let (store, signals, ended) = (self.store.clone(), self.wake.clone(), stop.clone());
+        rooms.spawn(async move {
+            store.carry(signals.told, signals.heard, ended).await;
             Ok(())
         });
         if let Some(config) = self.carrier.clone() {
@@ -299,20 +345,27 @@ impl Hub {
                 },
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
-            let now = self.store.data_version().await?;
-            self.pulse.beat(Part::Ledger);
-            if now != version {
-                version = now;
-                self.refresh().await?;
-                self.wake.look();
-            }
-            let kept = self.keep_house(&mut hands).await;
-            if let Err(StoreError::Full(source)) = kept {
-                warn!(error = %chain(source.as_ref()), "no room to keep count, trying again");
-            } else {
-                kept?;
+            match self.look_around(&mut version, &mut hands).await {
+                Ok(()) => {}
+                Err(error) if error.passes() => {
+                    warn!(error = %chain(&error), "the ledger could not be looked at");
+                }
+                Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Notices what other processes wrote, and writes down what is written now and then.
+    async fn look_around(&self, version: &mut i64, hands: &mut Hands) -> Result<(), StoreError> {
+        let now = self.store.data_version().await?;
+        self.pulse.beat(Part::Ledger);
+        if now != *version {
+            self.refresh().await?;
+            *version = now;
+            self.wake.look();
+        }
+        self.inbox.look_for_ended().await?;
+        self.keep_house(hands).await
     }
 
     /// What has to be written down now and then: who was turned away, and that the clock was set back.
@@ -340,7 +393,7 @@ impl Hub {
     }
 
     /// Takes over what operators decided: who is enrolled, how far each sink may go.
-    async fn refresh(&self) -> Result<(), HubError> {
+    async fn refresh(&self) -> Result<(), StoreError> {
         self.gate.enrol(self.store.enrolled().await?);
         let overrides = self.store.overrides().await?;
         let mut setup = (*self.configured).clone();
@@ -364,12 +417,24 @@ impl Hub {
 }
 
 /// The token as adapters see it.
-fn shutdown(token: &CancellationToken) -> Shutdown {
+pub(crate) fn shutdown(token: &CancellationToken) -> Shutdown {
     let (asked, waited) = (token.clone(), token.clone());
     Shutdown::new(
         move || asked.is_cancelled(),
         move || Box::pin(waited.clone().cancelled_owned()),
     )
+}
+
+/// What may go well later is tried again then; anything else ends the hub.
+fn or_later<T>(done: Result<T, StoreError>, what: &str) -> Result<Option<T>, HubError> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if error.passes() => {
+            warn!(error = %chain(&error), "{what}, trying again");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn run_engine(
@@ -380,25 +445,20 @@ async fn run_engine(
 ) -> Result<(), HubError> {
     loop {
         pulse.beat(Part::Engine);
-        let did = match engine.step().await {
-            Ok(did) => did,
-            Err(StoreError::Full(source)) => {
-                warn!(error = %chain(source.as_ref()), "no room to process, trying again");
-                tokio::select! {
-                    () = stop.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(NO_ROOM) => continue,
-                }
+        let Some(did) = or_later(engine.step().await, "not processed")? else {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(NO_ROOM) => continue,
             }
-            Err(error) => return Err(error.into()),
         };
         if did == Did::Work {
-            wake.said.notify_one();
+            wake.say();
             if stop.is_cancelled() {
                 return Ok(());
             }
             continue;
         }
-        let next = engine.next_due().await?;
+        let next = or_later(engine.next_due().await, "not looked at")?.flatten();
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = wake.stored.notified() => {}
@@ -423,22 +483,18 @@ async fn run_courier(
         let did = if is_paused {
             Did::Nothing
         } else {
-            match courier.step().await {
-                Ok(did) => did,
-                Err(StoreError::Full(source)) => {
-                    warn!(sink = %courier.name, error = %chain(source.as_ref()), "no room to note an outcome, trying again");
-                    tokio::select! {
-                        () = stop.cancelled() => return Ok(()),
-                        () = tokio::time::sleep(NO_ROOM) => continue,
-                    }
-                }
-                Err(error) => return Err(error.into()),
+            match or_later(courier.step().await, "not delivered, or not noted")? {
+                Some(did) => did,
+                None => tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(NO_ROOM) => continue,
+                },
             }
         };
         if did == Did::Work && !stop.is_cancelled() {
             continue;
         }
-        let next = courier.next_due().await?;
+        let next = or_later(courier.next_due().await, "not looked at")?.flatten();
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = signal => {}

@@ -21,6 +21,7 @@ pub mod record;
 #[cfg(test)]
 mod rehearsal;
 pub mod route;
+pub(crate) mod share;
 pub mod store;
 pub mod wake;
 pub mod world;

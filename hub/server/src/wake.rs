@@ -13,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 /// when another hub was fired. Signals that nobody has looked at yet are one.
 #[derive(Debug, Clone)]
 pub struct Wake {
-    /// Fired here when something for all hubs to look at was committed.
+    /// Fired here when something for all hubs to look at was committed; a carrier listens.
     pub said: Arc<Notify>,
+    /// The same for the carrier that is the database itself.
+    pub told: Arc<Notify>,
     /// Fired by a carrier when another hub committed something.
     pub heard: Arc<Notify>,
     /// Fired by the inbox when messages were stored.
@@ -30,6 +32,7 @@ impl Default for Wake {
         let signal = || Arc::new(Notify::new());
         Self {
             said: signal(),
+            told: signal(),
             heard: signal(),
             accepted: signal(),
             stored: signal(),
@@ -45,6 +48,12 @@ impl Wake {
         self.outbox.notify_waiters();
     }
 
+    /// Tells the other hubs, over every carrier there is.
+    pub fn say(&self) {
+        self.said.notify_one();
+        self.told.notify_one();
+    }
+
     /// Passes signals on until `stop` fires: what the inbox stored to the engine and to the other hubs,
     /// what other hubs said to everybody here.
     pub async fn pass_on(self, stop: CancellationToken) {
@@ -53,7 +62,7 @@ impl Wake {
                 () = stop.cancelled() => return,
                 () = self.accepted.notified() => {
                     self.stored.notify_one();
-                    self.said.notify_one();
+                    self.say();
                 }
                 () = self.heard.notified() => self.look(),
             }

@@ -138,6 +138,20 @@ impl Writer {
         }
     }
 
+    /// Looks whether messages that senders wait for were processed by another hub.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn look_for_ended(&self) -> Result<(), StoreError> {
+        let waited_for: Vec<MessageId> = self.waiters().keys().copied().collect();
+        for id in waited_for {
+            if let Some(how) = self.store.outcome(id).await? {
+                self.finished(&[(id, how)]);
+            }
+        }
+        Ok(())
+    }
+
     fn waiters(&self) -> MutexGuard<'_, Waiters> {
         match self.waiters.lock() {
             Ok(waiters) => waiters,

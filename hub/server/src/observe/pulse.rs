@@ -153,6 +153,13 @@ impl RunningSource {
     pub(crate) fn ended_well(mut self) {
         self.0 = None;
     }
+
+    /// It ended; well or not.
+    pub(crate) fn ended_well_if(self, well: bool) {
+        if well {
+            self.ended_well();
+        }
+    }
 }
 
 impl Drop for RunningSource {

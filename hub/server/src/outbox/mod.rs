@@ -345,6 +345,10 @@ impl Courier {
             let ids: Vec<_> = ready.iter().map(|due| due.id.clone()).collect();
             self.store.start_attempt(&ids).await?;
         }
+        if !self.store.holds() {
+            // This process stood still: another hub may be sending these by now.
+            return Err(StoreError::Fenced);
+        }
         reached(Point::SendBefore);
         let began = Instant::now();
         let outcomes = self.sink.send(&deliveries).await;

@@ -254,6 +254,16 @@ pub struct Framed {
     pub payload: Result<renkei_core::Payload, renkei_core::Code>,
 }
 
+impl StoreError {
+    /// Whether it may go well when it is tried again: nothing is wrong with what was asked.
+    pub fn passes(&self) -> bool {
+        matches!(
+            self,
+            Self::Full(_) | Self::Away(_) | Self::Conflict(_) | Self::Fenced
+        )
+    }
+}
+
 /// The ledger could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

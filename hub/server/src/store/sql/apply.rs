@@ -426,7 +426,7 @@ async fn ended(tx: &mut Conn, effects: &Effects) -> Result<(), StoreError> {
         .bind(json(&done)?)
         .execute(&mut *tx)
         .await?;
-    if tx.dialect() == Dialect::Postgres {
+    if tx.dialect() == Dialect::Postgres && effects.seen.is_some() {
         lanes::fence(removed, done.len())?;
     }
     let parked: Vec<i64> = effects

@@ -5,8 +5,6 @@
 //! of statements, whatever the size of its group, and of each table it writes one multi-row statement per
 //! 64 rows and a few for the rest ([`chunks`]). BEGIN and COMMIT count.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use jiff::SignedDuration;
@@ -72,6 +70,7 @@ fn admission(person: &Person) -> Prepared {
         dedup_key: control,
         subject: None,
         ordering_key: person.local_id.clone(),
+        barrier: false,
         body: built.bytes.into(),
         meta: Meta::default(),
         refused: None,

@@ -199,8 +199,10 @@ pub(super) async fn lease(
     })
 }
 
+/// Whether the start of this folder's hub before ?1 ended cleanly.
+pub(super) const BEFORE: &str = "SELECT h.ended_at IS NOT NULL FROM hub AS h WHERE h.id < ?1 AND h.name = (SELECT name FROM hub WHERE id = ?1) ORDER BY h.id DESC LIMIT 1";
 /// One row: how many hubs live, how many lanes of a kind there are, how many this hub holds.
-const STANDING: &str = "SELECT (SELECT count(*) FROM hub WHERE ended_at IS NULL AND seen_at > now_us() - ?3), count(*), \
+const STANDING: &str = "SELECT (SELECT count(DISTINCT name) FROM hub WHERE ended_at IS NULL AND seen_at > now_us() - ?3), count(*), \
      count(*) FILTER (WHERE holder = ?1) FROM lane WHERE kind = ?2";
 /// Lanes nobody holds, whose lease has run out, or that an earlier process of this folder held. The tasks
 /// are only those this hub has.

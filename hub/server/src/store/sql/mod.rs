@@ -11,6 +11,7 @@ mod blobs;
 mod counted;
 mod deliveries;
 mod lanes;
+mod listen;
 mod load;
 mod notices;
 mod open;
@@ -423,22 +424,22 @@ impl Store for Database {
     }
 
     async fn begin_run(&self, at: Timestamp) -> Result<bool, StoreError> {
-        let alone = self.lanes.hub.is_none();
+        let hub = self.lanes.hub;
         self.writer
             .write(Priority::Apply, move |tx| {
                 Box::pin(async move {
-                    let before = query(
-                        "SELECT ended_at IS NOT NULL FROM run ORDER BY id DESC LIMIT 1",
-                    )
-                    .fetch_optional(&mut *tx)
-                    .await?;
+                    let before = match hub {
+                        Some(hub) => query(lanes::BEFORE).bind(hub),
+                        None => query("SELECT ended_at IS NOT NULL FROM run ORDER BY id DESC LIMIT 1"),
+                    };
+                    let before = before.fetch_optional(&mut *tx).await?;
                     query("INSERT INTO run (started_at) VALUES (?1)")
                         .bind(micros(at))
                         .execute(&mut *tx)
                         .await?;
-                    // Of several hubs each finds out by its lanes what it takes over.
-                    let clean = !alone || before.is_none_or(|row| row.get(0));
-                    if !clean {
+                    let clean = before.is_none_or(|row| row.get(0));
+                    // Of several hubs each finds out by its lanes what may be on its way.
+                    if !clean && hub.is_none() {
                         query("UPDATE delivery SET attempts = 1 WHERE state = 'pending' AND attempts = 0 AND due_at <= ?1")
                             .bind(micros(at))
                             .execute(&mut *tx)

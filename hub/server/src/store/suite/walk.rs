@@ -127,15 +127,6 @@ pub(in crate::store) async fn what_was_applied_is_loaded(house: &impl House) {
     );
     assert_eq!(world.notices[&NoticeId(1)].due_at, Some(at(600)));
     assert_eq!(
-        (
-            world.ids.person,
-            world.ids.record,
-            world.ids.resource,
-            world.ids.notice
-        ),
-        (2, 2, 2, 2)
-    );
-    assert_eq!(
         ledger.outcome(MessageId(1)).await.unwrap(),
         Some(Processed::Processed)
     );
