@@ -200,7 +200,7 @@ pub(super) async fn lease(
 }
 
 /// Whether the start of this folder's hub before ?1 ended cleanly.
-pub(super) const BEFORE: &str = "SELECT h.ended_at IS NOT NULL FROM hub AS h WHERE h.id < ?1 AND h.name = (SELECT name FROM hub WHERE id = ?1) ORDER BY h.id DESC LIMIT 1";
+pub(super) const BEFORE: &str = "SELECT h.ended_at IS NOT NULL FROM hub AS h WHERE (h.id < ?1 OR (h.id = ?1 AND h.ended_at IS NOT NULL)) AND h.name = (SELECT name FROM hub WHERE id = ?1) ORDER BY h.id DESC LIMIT 1";
 /// One row: how many hubs live, how many lanes of a kind there are, how many this hub holds.
 const STANDING: &str = "SELECT (SELECT count(DISTINCT name) FROM hub WHERE ended_at IS NULL AND seen_at > now_us() - ?3), count(*), \
      count(*) FILTER (WHERE holder = ?1) FROM lane WHERE kind = ?2";
