@@ -153,7 +153,7 @@ impl Load {
             Err(error) => return Err(error.into()),
         };
         let job = self.job();
-        let (seed, planned) = (job.plan.seed, job.plan.len());
+        let (seed, planned) = (job.plan.seed, job.plan.messages());
         let running = match load::start(job) {
             Ok(running) => running,
             Err(error @ LoadError::Plan(_)) => {

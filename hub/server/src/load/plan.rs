@@ -141,7 +141,7 @@ impl Plan {
     }
 
     /// Messages in all; `None` where the hub decides.
-    pub fn len(&self) -> Option<u64> {
+    pub fn messages(&self) -> Option<u64> {
         match &self.pace {
             Pace::Day { day, .. } => Some(day.total()),
             Pace::Full { .. } => None,
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn the_rate_is_kept_evenly() {
         let plan = steady(250.0, 20, None);
-        assert_eq!(plan.len(), Some(5_000));
+        assert_eq!(plan.messages(), Some(5_000));
         let all = all(&plan);
         assert_eq!(all.len(), 5_000);
         for pair in all.windows(2) {
@@ -268,7 +268,7 @@ mod tests {
             every: Duration::from_secs(5),
         };
         let plan = steady(100.0, 20, Some(bursts));
-        assert_eq!(plan.len(), Some(4 * (300 + 500)));
+        assert_eq!(plan.messages(), Some(4 * (300 + 500)));
         let mut at: BTreeMap<Duration, u64> = BTreeMap::new();
         let mut before = Duration::ZERO;
         for planned in all(&plan) {
@@ -285,12 +285,12 @@ mod tests {
 
     #[test]
     fn nothing_is_planned_at_no_rate() {
-        assert_eq!(steady(0.0, 20, None).len(), Some(0));
+        assert_eq!(steady(0.0, 20, None).messages(), Some(0));
         let none = Bursts {
             size: 0,
             every: Duration::from_secs(1),
         };
-        assert_eq!(steady(0.0, 20, Some(none)).len(), Some(0));
+        assert_eq!(steady(0.0, 20, Some(none)).messages(), Some(0));
     }
 
     #[test]
@@ -342,7 +342,7 @@ mod tests {
             day: Day::of(3_000),
             speed: 24.0,
         });
-        assert_eq!(plan.len(), Some(3_000));
+        assert_eq!(plan.messages(), Some(3_000));
         assert_eq!(plan.span(), Duration::from_secs(3600));
         let all = all(&plan);
         assert_eq!(all.len(), 3_000);
