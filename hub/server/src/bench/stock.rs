@@ -155,6 +155,7 @@ impl Template {
             body: Bytes::from(body),
             meta: Meta::default(),
             refused: None,
+            barrier: false,
         };
         Prepared {
             sha256: message.sha256(),
