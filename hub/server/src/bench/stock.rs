@@ -156,7 +156,6 @@ impl Template {
             body: Bytes::from(body),
             meta: Meta::default(),
             refused: None,
-            barrier: false,
         };
         Prepared {
             sha256: message.sha256(),

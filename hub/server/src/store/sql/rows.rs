@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-use super::speak::{Conn, Query, query};
+use super::speak::{Conn, Dialect, Query, Text, query, spell};
 use crate::store::StoreError;
 
 /// Rows per statement. The largest keeps the widest table (22 columns) far below SQLite's limit of
@@ -26,24 +26,26 @@ pub(super) struct Shape {
 }
 
 /// Statement texts by head, tail and number of rows.
-type Texts = HashMap<(&'static str, &'static str, usize), Arc<str>>;
+type Texts = HashMap<(&'static str, &'static str, usize, Dialect), Arc<str>>;
 
 static TEXTS: Mutex<Option<Texts>> = Mutex::new(None);
 
 impl Shape {
-    fn text(&self, rows: usize) -> Arc<str> {
+    fn text(&self, rows: usize, dialect: Dialect) -> Arc<str> {
         let mut texts = match TEXTS.lock() {
             Ok(texts) => texts,
             Err(poisoned) => poisoned.into_inner(),
         };
         let texts = texts.get_or_insert_default();
         texts
-            .entry((self.head, self.tail, rows))
-            .or_insert_with(|| self.write(rows))
+            .entry((self.head, self.tail, rows, dialect))
+            .or_insert_with(|| self.write(rows, dialect))
             .clone()
     }
 
-    fn write(&self, rows: usize) -> Arc<str> {
+    /// SQLite keeps the names of numbered parameters in a list that it searches for each: a thousand of
+    /// them would cost a million comparisons. So they are numbered only where they must be.
+    fn write(&self, rows: usize, dialect: Dialect) -> Arc<str> {
         let mut text = self.head.to_owned();
         let mut number = 0;
         for row in 0..rows {
@@ -51,12 +53,15 @@ impl Shape {
             for column in 0..self.columns {
                 number += 1;
                 let comma = if column == 0 { "" } else { "," };
-                let _ = write!(text, "{comma}?{number}");
+                let _ = match dialect {
+                    Dialect::Sqlite => write!(text, "{comma}?"),
+                    Dialect::Postgres => write!(text, "{comma}?{number}"),
+                };
             }
             text.push(')');
         }
         text.push_str(self.tail);
-        Arc::from(text)
+        spell(&text, dialect)
     }
 
     /// Executes the statement over all items and counts the rows it touched; `bind` adds the parameters
@@ -72,7 +77,8 @@ impl Shape {
         for size in SIZES {
             while rest.len() >= size {
                 let (chunk, later) = rest.split_at(size);
-                let mut filling = query(self.text(size)).with_room(size * self.columns);
+                let mut filling = query(Text::Spelled(self.text(size, tx.dialect())))
+                    .with_room(size * self.columns);
                 for item in chunk {
                     filling = bind(filling, item)?;
                 }

@@ -133,6 +133,8 @@ impl On<'_> {
 pub(super) enum Text {
     Fixed(&'static str),
     Made(Arc<str>),
+    /// Spelled for its database already.
+    Spelled(Arc<str>),
 }
 
 impl From<&'static str> for Text {
@@ -147,17 +149,11 @@ impl From<String> for Text {
     }
 }
 
-impl From<Arc<str>> for Text {
-    fn from(text: Arc<str>) -> Self {
-        Self::Made(text)
-    }
-}
-
 impl Text {
     fn as_str(&self) -> &str {
         match self {
             Self::Fixed(text) => text,
-            Self::Made(text) => text,
+            Self::Made(text) | Self::Spelled(text) => text,
         }
     }
 }
@@ -415,6 +411,7 @@ fn spelled(text: &Text, dialect: Dialect) -> Arc<str> {
             let key = (dialect, fixed.as_ptr().addr(), fixed.len());
             remembered(&FIXED, &key, || key, || spell(text.as_str(), dialect))
         }
+        Text::Spelled(spelled) => spelled.clone(),
         Text::Made(made) => {
             let key = (dialect, made.clone());
             remembered(
