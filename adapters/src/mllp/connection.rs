@@ -13,10 +13,7 @@ use std::time::Duration;
 
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use renkei_core::{
-    AcceptError, BoxError, Code, FacilityId, Inbox, Meta, NewMessage, Receipt, Shutdown,
-    SourceError, SourceName, source::Processed,
-};
+use renkei_core::{Code, FacilityId, Inbox, Meta, NewMessage, Shutdown, SourceError, SourceName};
 use renkei_hl7v2::Peek;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, Sleep};
@@ -24,9 +21,11 @@ use tokio_util::codec::Framed;
 use tracing::{debug, warn};
 
 use super::Peer;
-use super::answer::{Asked, Verdict, Writer};
+use super::ahead::Ahead;
+use super::answer::{Asked, Writer};
 use super::codec::{Codec, Frame};
-use super::config::{Ack, Config};
+use super::config::Config;
+use super::settle::{Job, Settled, Then, answer_later, settle};
 use crate::split;
 
 /// Messages of one connection that may be on their way into the inbox.
@@ -36,8 +35,8 @@ const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// Application answers that may wait for processing before reading pauses.
 const WAITING_ANSWERS: usize = 1024;
 /// First pause of reading after "no room"; doubles up to [`LONGEST_PAUSE`] while there is none.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A sender that does not read its answers is given up after this.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
 /// After an over-long frame what the sender still writes is thrown away for this long, so that it
@@ -53,36 +52,6 @@ pub(super) struct Room {
     pub(super) answers: Writer,
 }
 
-/// A message on its way, or one that is refused without asking the inbox.
-struct Job {
-    peek: Peek,
-    asked: Asked,
-    /// `None` when nobody is configured for this sender: there is no facility to store it under.
-    message: Option<NewMessage>,
-    /// The answer is this whatever the inbox says.
-    rejected: Option<Code>,
-    /// The sender is gone or cannot be answered.
-    silent: bool,
-}
-
-/// What became of a job.
-#[derive(Default)]
-struct Settled {
-    answers: [Option<Vec<u8>>; 2],
-    /// An answer that follows when the message has been processed.
-    later: Option<(renkei_core::MessageId, Peek, Asked)>,
-    then: Then,
-}
-
-#[derive(Default)]
-enum Then {
-    #[default]
-    GoOn,
-    Pause,
-    Close,
-    Broken(BoxError),
-}
-
 type Later<'a> = Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send + 'a>>;
 type Settling<'a> = Pin<Box<dyn Future<Output = Settled> + Send + 'a>>;
 
@@ -90,7 +59,7 @@ type Settling<'a> = Pin<Box<dyn Future<Output = Settled> + Send + 'a>>;
 struct Line<'a, S> {
     room: &'a Room,
     peer: &'a Peer,
-    framed: Framed<S, Codec>,
+    framed: Framed<Ahead<S>, Codec>,
     /// Cut out of frames, not offered yet.
     waiting: VecDeque<Job>,
     offered: FuturesOrdered<Settling<'a>>,
@@ -104,6 +73,9 @@ struct Line<'a, S> {
     lingering: bool,
     pause: Duration,
     paused_until: Option<Instant>,
+    /// The sender was put off and has gone. What it had still written it will write again, with what
+    /// was put off before it: nothing of it is taken now, or it would overtake.
+    gone: bool,
 }
 
 /// Counts a message that its sender is told "no" about, whether or not its bytes are kept.
@@ -142,7 +114,7 @@ where
     let mut line = Line {
         room,
         peer: &peer,
-        framed: Framed::new(stream, Codec::new(room.config.max_frame_bytes)),
+        framed: Framed::new(Ahead::new(stream), Codec::new(room.config.max_frame_bytes)),
         waiting: VecDeque::new(),
         offered: FuturesOrdered::new(),
         keys: VecDeque::new(),
@@ -153,6 +125,7 @@ where
         lingering: false,
         pause: FIRST_PAUSE,
         paused_until: None,
+        gone: false,
     };
     line.run().await?;
     line.close().await;
@@ -178,9 +151,10 @@ where
             if !busy && self.answers_later.is_empty() && !self.reading {
                 return Ok(());
             }
+            let paused = self.paused_until.is_some();
             let reads = self.reading
                 && self.waiting.is_empty()
-                && self.paused_until.is_none()
+                && !paused
                 && self.answers_later.len() < WAITING_ANSWERS;
             let pause_over = self.paused_until.unwrap_or(last_traffic);
             tokio::select! {
@@ -193,8 +167,13 @@ where
                     self.flush().await;
                     last_traffic = Instant::now();
                 }
-                frame = self.framed.next(), if reads => {
-                    self.read(frame);
+                frame = listen(&mut self.framed, paused), if reads || paused => {
+                    if let Some(frame) = frame {
+                        self.read(frame);
+                    } else {
+                        self.gone = true;
+                        self.paused_until = None;
+                    }
                     last_traffic = Instant::now();
                 }
                 () = tokio::time::sleep_until(pause_over), if self.paused_until.is_some() => {
@@ -300,6 +279,7 @@ where
             message,
             rejected,
             silent: false,
+            put_off: false,
         }
     }
 
@@ -314,6 +294,7 @@ where
             message,
             rejected: None,
             silent: false,
+            put_off: false,
         }
     }
 
@@ -384,7 +365,8 @@ where
             }
             self.keys.push_back((key.to_owned(), size));
             self.bytes_offered += size;
-            if let Some(job) = self.waiting.pop_front() {
+            if let Some(mut job) = self.waiting.pop_front() {
+                job.put_off |= self.gone;
                 self.offered.push_back(Box::pin(settle(self.room, job)));
             }
         }
@@ -399,7 +381,9 @@ where
             }
             match settled.then {
                 Then::GoOn => self.pause = FIRST_PAUSE,
+                Then::Pause if self.gone => {}
                 Then::Pause => {
+                    self.waiting.iter_mut().for_each(|job| job.put_off = true);
                     self.paused_until = Some(Instant::now() + self.pause);
                     self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                 }
@@ -463,103 +447,18 @@ where
     }
 }
 
+/// The next frame; in a pause only, that the sender has gone (`None`).
+async fn listen<S: AsyncRead + AsyncWrite + Unpin>(
+    framed: &mut Framed<Ahead<S>, Codec>,
+    paused: bool,
+) -> Option<Option<Result<Frame, std::io::Error>>> {
+    if paused {
+        framed.get_mut().gone().await;
+        return None;
+    }
+    Some(framed.next().await)
+}
+
 fn is_acknowledgment(peek: &Peek) -> bool {
     matches!(peek.message_type.code.as_str(), "ACK" | "MCF")
-}
-
-/// Brings one job to its end: the inbox's word, and the answers that follow from it.
-async fn settle(room: &Room, job: Job) -> Settled {
-    let Job {
-        peek,
-        asked,
-        message,
-        rejected,
-        silent,
-    } = job;
-    let stored = match message {
-        None => Ok(None),
-        Some(message) => accept(room, message, silent || !asked.hears_of_errors())
-            .await
-            .map(Some),
-    };
-    let mut settled = Settled::default();
-    match stored {
-        Err(AcceptError::Broken(source)) => {
-            settled.then = Then::Broken(source);
-            return settled;
-        }
-        Err(AcceptError::Full) => settled.then = Then::Pause,
-        Err(AcceptError::Stopping) => settled.then = Then::Close,
-        Ok(_) => {}
-    }
-    if silent {
-        return settled;
-    }
-    let not_taken = match (&stored, rejected) {
-        (_, Some(code)) => Some(Verdict::Rejected(code)),
-        (Err(_), None) => Some(Verdict::Error(Code::INB_FULL)),
-        (Ok(_), None) => None,
-    };
-    if let Some(verdict) = not_taken {
-        settled.answers[0] = room.answers.refusal(&peek, asked, verdict);
-        return settled;
-    }
-    settled.answers[0] = room.answers.commit(&peek, asked, Verdict::Accepted);
-    let id = match stored {
-        Ok(Some(Receipt::Stored(id) | Receipt::Duplicate(id))) => Some(id),
-        _ => None,
-    };
-    match id {
-        Some(id) if room.config.ack == Ack::Processed && asked.wants_application_answer() => {
-            if asked.is_answered_in_two_steps() {
-                settled.later = Some((id, peek, asked));
-            } else {
-                settled.answers[1] = answer_later(room, id, peek, asked).await;
-            }
-        }
-        _ => settled.answers[1] = room.answers.application(&peek, asked, Verdict::Accepted),
-    }
-    settled
-}
-
-/// Offers a message to the inbox. A sender that would not hear of a refusal is not refused: it would
-/// never send the message again, so the hub tries again itself while the sender waits.
-async fn accept(room: &Room, message: NewMessage, insist: bool) -> Result<Receipt, AcceptError> {
-    if !insist {
-        return room.inbox.accept(message).await;
-    }
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match room.inbox.accept(message.clone()).await {
-            Err(AcceptError::Full) if !room.shutdown.is_fired() => {
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = room.shutdown.fired() => {}
-                }
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-            settled => return settled,
-        }
-    }
-}
-
-/// The application answer once the message has been processed. `None` also when the hub stops
-/// first: the sender repeats it and the repeat is recognised.
-async fn answer_later(
-    room: &Room,
-    id: renkei_core::MessageId,
-    peek: Peek,
-    asked: Asked,
-) -> Option<Vec<u8>> {
-    let processed = tokio::select! {
-        processed = room.inbox.processed(id) => processed,
-        () = room.shutdown.fired() => return None,
-    };
-    let verdict = match processed {
-        Ok(Processed::Processed | Processed::Parked(_)) => Verdict::Accepted,
-        Ok(Processed::Failed(code)) => Verdict::Error(code),
-        Err(AcceptError::Broken(_)) => return None,
-        Err(AcceptError::Full | AcceptError::Stopping) => Verdict::Error(Code::INB_FULL),
-    };
-    room.answers.application(&peek, asked, verdict)
 }

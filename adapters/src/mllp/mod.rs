@@ -8,10 +8,12 @@
 //! A batch (FHS/BHS) or several messages in one frame are answered one by one, in their order: every
 //! message has its own fate, and senders that write batches read acknowledgments per message.
 
+mod ahead;
 mod answer;
 mod codec;
 mod config;
 mod connection;
+mod settle;
 #[cfg(test)]
 mod tests;
 

@@ -335,6 +335,62 @@ async fn a_sender_that_hears_no_errors_is_kept_waiting_instead() {
 }
 
 #[tokio::test]
+async fn a_sender_that_was_put_off_and_hangs_up_frees_its_connection() {
+    let hub = start(Config {
+        max_connections: 1,
+        ..config()
+    })
+    .await;
+    hub.inbox.fill_up(true);
+    let mut first = hub.connect().await;
+    // Each refusal doubles the pause: after seven it is half a minute.
+    let patients = ["1", "2", "3", "4", "5", "6", "7"];
+    let wire: Vec<u8> = patients
+        .iter()
+        .flat_map(|patient| frame(&adt(&format!("C{patient}"), patient, "")))
+        .collect();
+    first.send(&wire).await;
+    for patient in patients {
+        assert_eq!(first.answer().await.unwrap(), format!("AE|C{patient}"));
+    }
+    hub.inbox.fill_up(false);
+    // Written before it goes: it would overtake what it says again over the next connection.
+    first.send(&frame(&adt("C8", "1", ""))).await;
+    drop(first);
+    let again = async {
+        loop {
+            let mut second = hub.connect().await;
+            second.send(&frame(&adt("C1", "1", ""))).await;
+            if let Some(answer) = second.answer().await {
+                return answer;
+            }
+        }
+    };
+    assert_eq!(within(again).await, "AA|C1");
+    let stored = hub.inbox.stored();
+    let stored: Vec<_> = stored.iter().map(|one| &one.message.dedup_key).collect();
+    assert_eq!(stored, ["C1"]);
+    hub.running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_stands_behind_a_refused_message_does_not_overtake_it() {
+    let hub = start(config()).await;
+    hub.inbox.fill_up(true);
+    hub.inbox.hold();
+    let mut sender = hub.connect().await;
+    let wire = [frame(&adt("C1", "1", "")), frame(&adt("C2", "1", ""))];
+    sender.send(&wire.concat()).await;
+    within(hub.inbox.until_offered(1)).await;
+    hub.inbox.release();
+    assert_eq!(sender.answer().await.unwrap(), "AE|C1");
+    hub.inbox.fill_up(false);
+    assert_eq!(sender.answer().await.unwrap(), "AE|C2");
+    assert_eq!(hub.inbox.refused_for_room(), 1);
+    hub.running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_failed_ledger_ends_the_source_without_an_answer() {
     let hub = start(config()).await;
     hub.inbox.break_down();
