@@ -38,6 +38,11 @@ pub(crate) struct Case {
     sidecar: BTreeMap<String, String>,
 }
 
+/// Where the fixtures lie.
+pub(crate) fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
+}
+
 /// One case and where it lies.
 pub(crate) struct Found {
     /// `stays/admitted`
@@ -92,7 +97,7 @@ pub(crate) fn mapper(name: &str, problem_list: ProblemList) -> Arc<dyn Mapper> {
 
 /// Every case of a mapping, in the order of their names.
 pub(crate) fn all() -> Vec<Found> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+    let root = fixtures();
     let mut found = Vec::new();
     for kind in folders(&root) {
         for folder in folders(&kind) {

@@ -14,4 +14,6 @@ mod cases;
 #[cfg(test)]
 mod expected;
 #[cfg(test)]
+mod local;
+#[cfg(test)]
 mod properties;

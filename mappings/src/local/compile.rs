@@ -92,6 +92,11 @@ impl<'l> Compiler<'l> {
         let spot = Self::spot(node, text, &wrong.at);
         let mut problem = Problem::at(wrong.code, &spot, wrong.text);
         problem.help = wrong.help;
+        let behind = node.spot.source.text.get(node.spot.end..).unwrap_or("");
+        if problem.help.is_none() && behind.starts_with(',') {
+            let help = "inside `[…]` and `{…}` of YAML a comma ends the expression: write it in a line of its own";
+            problem.help = Some(help.to_owned());
+        }
         self.problem(problem);
     }
 
@@ -509,7 +514,8 @@ impl<'l> Compiler<'l> {
             );
             return None;
         }
-        if text.starts_with('.') {
+        let of_record = text.strip_prefix("./").filter(|_| self.items.is_empty() && self.separator() == '/');
+        if text.starts_with('.') && of_record.is_none() {
             return self.item_path(text, &spot);
         }
         let path = match &self.input.format {
@@ -525,7 +531,7 @@ impl<'l> Compiler<'l> {
                     }
                 }
             }
-            Format::Json { .. } | Format::Xml { .. } => self.tree_path(text, &spot),
+            Format::Json { .. } | Format::Xml { .. } => self.tree_path(of_record.unwrap_or(text), &spot),
             Format::Hl7v2 { .. } => self.field_path(text, &spot).map(Path::Field),
         }?;
         self.reads.insert(text.to_owned());
@@ -757,8 +763,8 @@ struct Place<'n> {
 fn stage_for(gives: Kinds, takes: Kinds) -> Option<&'static str> {
     let is_text = gives.is_within(Kinds::SCALAR);
     [
-        (Kinds::DATE, "date"),
         (Kinds::DATE_TIME, "datetime"),
+        (Kinds::DATE, "date"),
         (Kinds::INSTANT, "instant"),
         (Kinds::NUMBER, "number"),
         (Kinds::BOOL, "yes('1')"),

@@ -403,6 +403,9 @@ impl Parser {
                 if self.take_sign(")") {
                     break;
                 }
+                if self.peek().is_none() {
+                    return Err(wrong(self.place(), "`)` is missing here"));
+                }
                 self.expect(",")?;
             }
         }

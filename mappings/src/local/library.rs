@@ -32,6 +32,23 @@ const MAPPINGS: &[(&str, &str)] = &[
         "builtin/lab-256-variant",
         include_str!("../../local/lab-256-variant.yaml"),
     ),
+    ("builtin/bed-csv", include_str!("../../local/bed-csv.yaml")),
+    (
+        "builtin/bed-json",
+        include_str!("../../local/bed-json.yaml"),
+    ),
+    (
+        "builtin/emr-patients",
+        include_str!("../../local/emr-patients.yaml"),
+    ),
+    (
+        "builtin/emr-problems",
+        include_str!("../../local/emr-problems.yaml"),
+    ),
+    (
+        "builtin/emr-prescriptions",
+        include_str!("../../local/emr-prescriptions.yaml"),
+    ),
 ];
 const TABLES: &[(&str, &str)] = &[
     ("sex", include_str!("../../tables/sex.csv")),
@@ -41,6 +58,11 @@ const TABLES: &[(&str, &str)] = &[
         include_str!("../../tables/local-jlac10.csv"),
     ),
     ("lab-master", include_str!("../../tables/lab-master.csv")),
+    (
+        "bed-function",
+        include_str!("../../tables/bed-function.csv"),
+    ),
+    ("drug-unit", include_str!("../../tables/drug-unit.csv")),
     ("medis-256", include_str!("../../tables/medis-256.csv")),
     (
         "medis-256-variant",

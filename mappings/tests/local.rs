@@ -1,0 +1,613 @@
+//! Local mappings from outside: deliberate mistakes and their messages, every kind of source, overlays on a
+//! mapping in Rust, and any bytes.
+
+use proptest::prelude::*;
+use renkei_core::{FacilityId, Mapper, Message, MessageId, Meta, SourceName};
+use renkei_mappings::Options;
+use renkei_mappings::local::{
+    Input, Library, LocalMapper, Mapping, Memory, Piece, Problems, Report, Shipped,
+};
+use serde_json::Value;
+
+use crate::cases;
+
+fn options() -> Options {
+    Options::new(FacilityId::new(cases::FACILITY).unwrap())
+}
+
+fn load(text: &str) -> Result<Mapping, Problems> {
+    Mapping::load("lab.yaml", text, &Shipped)
+}
+
+fn loaded(text: &str) -> Mapping {
+    load(text).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn read(mapping: &Mapping, bytes: &[u8]) -> (Vec<Piece>, Report) {
+    let input = Input {
+        bytes,
+        received_at: "2025-03-01T00:00:00Z".parse().unwrap(),
+        file: "results.csv",
+    };
+    let mut pieces = Vec::new();
+    let report = mapping
+        .read(input, &options(), &mut |piece| pieces.push(piece))
+        .unwrap();
+    (pieces, report)
+}
+
+/// Bodies, rows and payloads as one JSON value per piece.
+fn printed(pieces: &[Piece]) -> Vec<Value> {
+    let mut all = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Draft(draft) => all.extend(
+                draft
+                    .resources
+                    .iter()
+                    .map(|resource| serde_json::from_str(resource.body.expose()).unwrap()),
+            ),
+            Piece::Row { json, .. } | Piece::Payload(json) => {
+                all.push(serde_json::from_str(json).unwrap())
+            }
+        }
+    }
+    all
+}
+
+fn findings(report: &Report) -> Vec<String> {
+    report
+        .findings
+        .iter()
+        .map(|finding| format!("{} {}", finding.code, finding.at))
+        .collect()
+}
+
+/// A mapping without a fault; each mistake below changes one line of it.
+const RIGHT: &str = "\
+map: kitatama
+extends: builtin/lab-csv
+source:
+  encoding: cp932
+  columns:
+    採取日: 検査年月日
+tables:
+  material: {S: '023', U: '001'}
+subject:
+  birth_date: 生年月日 | date
+resources:
+  - name: Observation
+    Observation:
+      status: 'final'
+      effectiveDateTime: 採取日 | datetime(採取時刻) ?? $time
+      specimen.display: 材料コード | table(material) | prefix('JC10 ')
+      note: join(' ', コメント, ラボ名) | note
+";
+
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("YAML", "  encoding: cp932", "  encoding: 'cp932"),
+    ("an unknown key", "tables:", "tabels:"),
+    (
+        "an expression that does not end",
+        "| prefix('JC10 ')",
+        "| prefix('JC10 '",
+    ),
+    ("an unknown function", "生年月日 | date", "生年月日 | dat"),
+    (
+        "an argument too many",
+        "datetime(採取時刻)",
+        "datetime(採取時刻, 'x')",
+    ),
+    (
+        "a value of the wrong kind",
+        "採取日 | datetime(採取時刻) ?? $time",
+        "採取日",
+    ),
+    ("a wrong fixed value", "status: 'final'", "issued: '2025-01-31'"),
+    ("an unknown table", "table(material)", "table(materiel)"),
+    ("an unknown element", "specimen.display", "specimen.displya"),
+    ("an unknown field", "生年月日 | date", "生年月 | date"),
+    (
+        "a fixed text without quotes",
+        "status: 'final'",
+        "status: final",
+    ),
+    (
+        "a mapping that extends nothing",
+        "builtin/lab-csv",
+        "builtin/lab-cvs",
+    ),
+    (
+        "a mapping that extends itself",
+        "builtin/lab-csv",
+        "kitatama",
+    ),
+];
+
+#[test]
+fn every_kind_of_mistake_has_a_message_that_helps() {
+    let mut library = Memory::default();
+    library
+        .mappings
+        .insert("kitatama".to_owned(), RIGHT.to_owned());
+    Mapping::load("lab.yaml", RIGHT, &library).unwrap_or_else(|problems| panic!("{problems}"));
+    let mut messages = String::new();
+    for (name, from, to) in MISTAKES {
+        assert!(RIGHT.contains(from), "{name}: {from}");
+        let wrong = RIGHT.replacen(from, to, 1);
+        let problems = Mapping::load("lab.yaml", &wrong, &library).expect_err(name);
+        messages.push_str(&format!("# {name}\n{problems}\n\n"));
+    }
+    insta::assert_snapshot!(messages);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let wrong = RIGHT
+        .replace("生年月日 | date", "生年月 | dat")
+        .replace("table(material)", "table(materiel)")
+        .replace("specimen.display", "specimen.displya");
+    let problems = load(&wrong).expect_err("three mistakes");
+    let codes: Vec<&str> = problems
+        .0
+        .iter()
+        .map(|problem| problem.code.as_str())
+        .collect();
+    assert_eq!(codes, ["RNK-MAP-109", "RNK-MAP-104", "RNK-MAP-108"]);
+}
+
+#[test]
+fn bombs_and_depths_are_refused() {
+    let deep = format!("map: x\nsource: {}", "{a: ".repeat(500));
+    let nested = format!(
+        "map: x\nsource: {{format: json}}\npayload:\n  a: {}x{}\n",
+        "(".repeat(100),
+        ")".repeat(100)
+    );
+    let wide = format!("map: x\npayload: [{}]\n", "a, ".repeat(60_000));
+    let huge = format!("map: x\nabout: {}\n", "x".repeat(600_000));
+    let bomb = "map: x\na: &a [1]\nb: &b [*a, *a]\nc: [*b, *b]\n";
+    for text in [&deep, &nested, &wide, &huge, bomb] {
+        let problems = load(text).expect_err("refused");
+        assert!(problems.0.len() <= 100);
+    }
+}
+
+#[test]
+fn a_workbook_has_dates_and_a_header_row() {
+    let mapping = loaded(
+        "map: x\nsource: {format: xlsx, sheet: 結果, header: 2, columns: [患者番号, 採取日, 項目, 結果]}\n\
+         rows:\n  - Row:\n      patient: 患者番号\n      at: 採取日 | datetime\n      item: 項目\n      value: 結果\n",
+    );
+    let bytes = std::fs::read(cases::fixtures().join("mappings/results.xlsx")).unwrap();
+    let (pieces, report) = read(&mapping, &bytes);
+    assert_eq!(findings(&report), Vec::<String>::new());
+    let rows = printed(&pieces);
+    assert_eq!(rows[0]["at"], "2025-01-11");
+    assert_eq!(rows[1]["at"], "2025-01-11T07:00:00+09:00");
+    assert_eq!(rows[1]["value"], "0.02未満");
+    assert_eq!(rows[2]["value"], "98");
+    for bytes in [&bytes[..200], b"PK\x05\x06".as_slice(), b"".as_slice()] {
+        let input = Input {
+            bytes,
+            received_at: "2025-03-01T00:00:00Z".parse().unwrap(),
+            file: "",
+        };
+        assert!(mapping.read(input, &options(), &mut |_| {}).is_err());
+    }
+}
+
+#[test]
+fn xml_attributes_repetitions_and_filters() {
+    let mapping = loaded(
+        "map: x\nsource: {format: xml, records: report/patient}\nrows:\n  - Row:\n      id: '@id'\n      name: names/name\n",
+    );
+    // A quoted leaf is a fixed text; an attribute is written with its element.
+    let (pieces, _) = read(
+        &mapping,
+        b"<report><patient id='1'><names/></patient></report>",
+    );
+    assert_eq!(printed(&pieces)[0]["id"], "@id");
+    let mapping = loaded(
+        "map: x\nsource: {format: xml, records: report/patient}\nrows:\n  - Row:\n      id: ./@id\n      kana: names/name[@type='kana']\n      tests:\n        each: tests/test\n        code: ./@code\n        value: .value | number\n",
+    );
+    let text = "<?xml version=\"1.0\" encoding=\"Shift_JIS\"?><report><patient id='7'><names><name type='kanji'>山本</name><name type='kana'>ヤマモト</name></names><tests><test code='a'><value>6.80</value></test><test code='b'><value>7</value></test></tests><spare>x</spare></patient></report>";
+    let bytes = cp932(text);
+    let (pieces, report) = read(&mapping, &bytes);
+    let row = &printed(&pieces)[0];
+    assert_eq!(row["id"], "7");
+    assert_eq!(row["kana"], "ヤマモト");
+    assert!(matches!(&pieces[0], Piece::Row { json, .. } if json.contains("\"value\":6.80")));
+    assert_eq!(row["tests"][1]["code"], "b");
+    assert_eq!(
+        report.unread,
+        ["report/patient/names/name", "report/patient/spare"]
+    );
+}
+
+fn cp932(text: &str) -> Vec<u8> {
+    let (bytes, _, is_lossy) = encoding_rs::SHIFT_JIS.encode(text);
+    assert!(!is_lossy);
+    bytes.into_owned()
+}
+
+#[test]
+fn ocr_fields_need_their_confidence() {
+    let mapping = loaded(
+        "map: x\nsource: {format: ocr, fields: [患者氏名, 生年月日]}\nrows:\n  - Row:\n      name: 患者氏名 | sure(患者氏名.confidence, 0.9)\n      birth: 生年月日 | sure(生年月日.confidence, 0.9) | date\n",
+    );
+    let text = r#"{"fields":{"患者氏名":{"text":"山本 京子","confidence":0.97},"生年月日":{"text":"S14.2.15","confidence":0.42}}}"#;
+    let (pieces, report) = read(&mapping, text.as_bytes());
+    assert_eq!(printed(&pieces), [serde_json::json!({"name": "山本 京子"})]);
+    assert_eq!(findings(&report), ["RNK-MAP-126 record 1 生年月日"]);
+}
+
+#[test]
+fn a_fhir_resource_becomes_a_payload_of_another_shape() {
+    let mapping = loaded(
+        "map: sink\nsource: {format: fhir}\npayload:\n  patient:\n    number: identifier[system='urn:a'].value\n    kana: name[extension.valueCode='SYL'].text | half_kana\n  '=when': birthDate | format_date('yyyy/MM/dd')\n  vip: false\n  note: ~\n",
+    );
+    let text = r#"{"resourceType":"Patient","identifier":[{"system":"urn:b","value":"1"},{"system":"urn:a","value":"2"}],"name":[{"extension":[{"valueCode":"IDE"}],"text":"山本"},{"extension":[{"valueCode":"SYL"}],"text":"ヤマモト"}],"birthDate":"1939-02-15"}"#;
+    let (pieces, _) = read(&mapping, text.as_bytes());
+    assert_eq!(
+        printed(&pieces)[0],
+        serde_json::json!({"patient": {"number": "2", "kana": "ﾔﾏﾓﾄ"}, "when": "1939/02/15", "vip": false})
+    );
+}
+
+#[test]
+fn mixed_encodings_are_reported_by_row() {
+    let mapping = loaded(
+        "map: x\nsource: {format: csv, encoding: cp932, columns: [番号, 氏名]}\nrows:\n  - Row: {id: 番号, name: 氏名}\n",
+    );
+    let mut bytes = cp932("番号,氏名\r\n1,山本\r\n");
+    bytes.extend_from_slice("2,坂本\r\n".as_bytes());
+    bytes.extend_from_slice(b"3,\x82\r\n");
+    bytes.extend(cp932("4,橋本\r\n"));
+    let (pieces, report) = read(&mapping, &bytes);
+    let names: Vec<String> = printed(&pieces)
+        .iter()
+        .map(|row| row["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(names, ["山本", "坂本", "\u{FFFD}", "橋本"]);
+    assert_eq!(
+        findings(&report),
+        ["RNK-CHR-001 row 3", "RNK-CHR-002 row 4"]
+    );
+}
+
+fn message(body: &[u8]) -> Message {
+    Message {
+        id: MessageId(1),
+        source: SourceName::new("test"),
+        facility: FacilityId::new(cases::FACILITY).unwrap(),
+        body: body.to_vec().into(),
+        meta: Meta::default(),
+        received_at: "2025-03-01T00:00:00Z".parse().unwrap(),
+    }
+}
+
+const ADT: &str = "MSH|^~\\&|SIM|HOSP|||20250131090000||ADT^A08^ADT_A01|1|P|2.5||||||UNICODE UTF-8\r\
+EVN||20250131090000\r\
+PID|||0000123456||山本^京子^^^^^L^I~ヤマモト^キョウコ^^^^^L^P||19390215|F\r\
+PV1||O\r\
+ZPI|1|03-1111-2222~090-0000-0001|VIP|rest\r";
+
+#[test]
+fn an_overlay_changes_single_leaves_and_reads_z_segments() {
+    let overlay = loaded(
+        "map: hospital-a\nextends: builtin/hl7v2\npatch:\n  - Patient:\n      active: false\n      telecom:\n        each: ZPI-2\n        system: 'phone'\n        value: .1\n    when: ZPI-3 = 'VIP'\nresources:\n  - key: [\"'vip'\"]\n    Observation:\n      status: 'final'\n      code.text: ZPI-3\n      subject.reference: $patient\n",
+    );
+    let plain = renkei_mappings::build("hl7v2", options())
+        .unwrap()
+        .map(&message(ADT.as_bytes()))
+        .unwrap();
+    let mapper = LocalMapper::new(overlay, options()).unwrap();
+    let draft = mapper.map(&message(ADT.as_bytes())).unwrap();
+    assert_eq!(plain.unread, ["PV1[1]", "ZPI[1]"]);
+    assert_eq!(
+        draft.unread, ["PV1[1]", "ZPI-1", "ZPI-4"],
+        "only the rest of the segment is unread"
+    );
+    let body = |draft: &renkei_core::Draft, at: usize| -> Value {
+        serde_json::from_str(draft.resources[at].body.expose()).unwrap()
+    };
+    let (before, after) = (body(&plain, 0), body(&draft, 0));
+    assert_eq!(after["active"], false);
+    assert_eq!(after["telecom"][1]["value"], "090-0000-0001");
+    assert_eq!(
+        after["name"], before["name"],
+        "what the overlay does not name stays"
+    );
+    assert_eq!(
+        body(&draft, draft.resources.len() - 1)["code"]["text"],
+        "VIP"
+    );
+    assert_eq!(mapper.id().name, "local");
+    let other = renkei_mappings::local::LocalMapper::new(
+        loaded("map: b\nextends: builtin/hl7v2\npatch: []\n"),
+        options(),
+    )
+    .unwrap();
+    assert_ne!(mapper.id(), other.id());
+}
+
+#[test]
+fn one_message_speaks_about_one_patient() {
+    let mapping = Mapping::load(
+        "lab.yaml",
+        &Shipped.mapping("builtin/emr-patients").unwrap(),
+        &Shipped,
+    )
+    .unwrap();
+    let mapper = LocalMapper::new(mapping, options()).unwrap();
+    let head = "患者番号,氏名,カナ,生年月日,性別,郵便番号,住所,電話,携帯,更新日時\n";
+    let one = format!("{head}1,山本 京子,,,,,,,,\n");
+    assert_eq!(
+        mapper
+            .map(&message(one.as_bytes()))
+            .unwrap()
+            .resources
+            .len(),
+        1
+    );
+    let two = format!("{one}2,坂本 花,,,,,,,,\n");
+    let error = mapper
+        .map(&message(two.as_bytes()))
+        .expect_err("two patients");
+    assert_eq!(error.code.as_str(), "RNK-MAP-124");
+}
+
+#[test]
+fn an_infection_is_restricted_whatever_the_mapping_says() {
+    let mapping = loaded(
+        "map: x\nsource: {format: csv, columns: [番号, 項目]}\nsubject: {local_id: 番号}\nresources:\n  - each: row\n    key: [項目]\n    Observation: {status: 'final', code.text: 項目}\nitems:\n  - {class: 'lab', focus: Observation, members: [Observation]}\n",
+    );
+    for (item, class, held) in [
+        ("アルブミン", "lab", false),
+        ("HBs抗原", "infection", false),
+        ("ＨＩＶ抗体", "infection", true),
+    ] {
+        let (pieces, _) = read(&mapping, format!("番号,項目\n1,CRP\n1,{item}\n").as_bytes());
+        let Piece::Draft(draft) = &pieces[0] else {
+            panic!("a draft");
+        };
+        assert_eq!(draft.items[0].class.code(), class, "{item}");
+        assert_eq!(draft.items[0].never_automatic.is_some(), held, "{item}");
+    }
+}
+
+#[test]
+fn nothing_in_nothing_out_unless_it_is_required() {
+    let mapping = loaded(
+        "map: x\nsource: {format: csv, columns: [番号, 値, 単位, 医師]}\nsubject: {local_id: 番号}\nresources:\n  - each: row\n    key: [$row]\n    Observation:\n      status: 'final'\n      code.text: 値 | required\n      performer:\n        - identifier: {system: 'urn:x', value: 医師}\n      valueQuantity: {value: 値 | number, unit: 単位}\n",
+    );
+    let (pieces, report) = read(
+        &mapping,
+        "番号,値,単位,医師\n1,6.80,,\n1,,mg,D1\n".as_bytes(),
+    );
+    let bodies = printed(&pieces);
+    assert_eq!(bodies.len(), 1, "the row without a value makes no resource");
+    assert_eq!(
+        bodies[0].get("performer"),
+        None,
+        "fixed texts alone make no element"
+    );
+    let Piece::Draft(draft) = &pieces[0] else {
+        panic!("a draft");
+    };
+    let text = draft.resources[0].body.expose();
+    assert!(text.contains("\"valueQuantity\":{\"value\":6.80}"), "{text}");
+    assert_eq!(draft.findings[0].at, "row 3 column 値");
+    assert!(report.findings.is_empty());
+}
+
+// ---- any bytes ----
+
+/// How many mutated inputs each property is tried with; `RENKEI_FUZZ_CASES` for more.
+fn config() -> ProptestConfig {
+    let cases = std::env::var("RENKEI_FUZZ_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
+    ProptestConfig::with_cases(cases.unwrap_or(300))
+}
+
+/// A small generator, so that a case is known by its seed.
+struct Seed(u64);
+
+impl Seed {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % (below.max(1) as u64)).unwrap()
+    }
+
+    /// Deletes, doubles, swaps and overwrites pieces.
+    fn mutate(&mut self, mut bytes: Vec<u8>, words: &[&str]) -> Vec<u8> {
+        for _ in 0..1 + self.next(6) {
+            let at = self.next(bytes.len() + 1);
+            let end = (at + self.next(24)).min(bytes.len());
+            match self.next(6) {
+                0 => drop(bytes.drain(at..end)),
+                1 => {
+                    let copy = bytes[at..end].to_vec();
+                    bytes.splice(at..at, copy);
+                }
+                2 if at < bytes.len() => bytes[at] = u8::try_from(self.next(256)).unwrap(),
+                3 => {
+                    let word = words[self.next(words.len())];
+                    bytes.splice(at..at, word.bytes());
+                }
+                4 => {
+                    let word = words[self.next(words.len())];
+                    bytes.splice(at..end, word.bytes());
+                }
+                _ => bytes.truncate(bytes.len() - self.next(8).min(bytes.len())),
+            }
+        }
+        bytes
+    }
+}
+
+const MAPPING_WORDS: &[&str] = &[
+    "|",
+    "??",
+    "(",
+    ")",
+    "'",
+    "\n",
+    "  ",
+    "- ",
+    ": ",
+    "each: ",
+    "when: ",
+    "is: ",
+    "not ",
+    "some (",
+    "refs(Observation)",
+    "$patient",
+    ".",
+    "~",
+    "[",
+    "]",
+    "{",
+    "}",
+    "*a",
+    "&a",
+    "| date",
+    "| required",
+    "| table(sex)",
+    "extends: builtin/lab-csv\n",
+    "value[x]: ",
+    "結果",
+    "\u{FEFF}",
+    "\t",
+    "\"",
+    "#",
+    "9999999999",
+    "join('', ",
+    "| pad(9999)",
+    "records: a/b\n",
+    "format: xml\n",
+];
+const INPUT_WORDS: &[&str] = &[
+    ",",
+    "\"",
+    "\r\n",
+    "\n",
+    "\u{FEFF}",
+    "\0",
+    "昭和",
+    "元年",
+    "99999999999999999999",
+    "<",
+    "(-)",
+    "\x1a",
+    "O1",
+    "A1",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\\u0000",
+    "1e999",
+    "-",
+    ".",
+    "HIV",
+    "20250230",
+    "\t",
+    "未満",
+    "|",
+    "^~\\&",
+    "ZPI|",
+];
+
+fn inputs() -> Vec<(Mapping, Vec<u8>)> {
+    let mut inputs = Vec::new();
+    for name in Shipped.mappings() {
+        let text = Shipped.mapping(&name).unwrap();
+        let mapping = Mapping::load(&name, &text, &Shipped).unwrap();
+        // The input of the mapping's first test, in the encoding it is read in.
+        let start = text.find("    input: |\n").unwrap() + "    input: |\n".len();
+        let lines = text[start..]
+            .lines()
+            .take_while(|line| line.starts_with("      "));
+        let sample: String = lines.map(|line| format!("{}\n", &line[6..])).collect();
+        let bytes = if text.contains("encoding: cp932") {
+            cp932(&sample)
+        } else {
+            sample.into_bytes()
+        };
+        inputs.push((mapping, bytes));
+    }
+    let overlay = "map: o\nsource: {format: hl7v2, records: OBX}\nsubject: {local_id: PID-3}\nresources:\n  - each: row\n    key: [OBX-3, ZPI-1]\n    Observation: {status: 'final', code.text: OBX-3.2, note: {each: NTE, text: .3}, valueString: ZPI-4}\n";
+    inputs.push((
+        loaded(overlay),
+        ADT.replace("ZPI", "OBX|1|ST|a^b||1\rNTE|1||x\rZPI")
+            .into_bytes(),
+    ));
+    let xml = "map: x\nsource: {format: xml, records: a/b}\nrows:\n  - Row:\n      x: c/@d\n      y: {each: c, is: .}\n      z: /a/e[@f='1'] | number\n";
+    inputs.push((
+        loaded(xml),
+        b"<a><b><c d='1'>x</c><c/></b><e f='1'>6.80</e></a>".to_vec(),
+    ));
+    inputs
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn a_broken_mapping_is_refused_and_never_more(seed in 1_u64..) {
+        let names = Shipped.mappings();
+        let mut seed = Seed(seed);
+        let name = &names[seed.next(names.len())];
+        let text = Shipped.mapping(name).unwrap().into_owned().into_bytes();
+        let text = seed.mutate(text, MAPPING_WORDS);
+        let text = String::from_utf8_lossy(&text);
+        match Mapping::load("fuzzed.yaml", &text, &Shipped) {
+            Ok(mapping) => drop(mapping.test(&Shipped)),
+            Err(problems) => {
+                prop_assert!(!problems.0.is_empty() && problems.0.len() <= 100);
+                prop_assert!(problems.to_string().len() < 200_000);
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_input_makes_whole_resources_or_none(seed in 1_u64..) {
+        thread_local!(static INPUTS: Vec<(Mapping, Vec<u8>)> = inputs());
+        INPUTS.with(|inputs| {
+            let mut seed = Seed(seed);
+            let (mapping, bytes) = &inputs[seed.next(inputs.len())];
+            let bytes = seed.mutate(bytes.clone(), INPUT_WORDS);
+            let input = Input {
+                bytes: &bytes,
+                received_at: "2025-03-01T00:00:00Z".parse().unwrap(),
+                file: "",
+            };
+            let mut pieces = Vec::new();
+            let first = mapping.read(input, &options(), &mut |piece| pieces.push(piece));
+            for value in printed(&pieces) {
+                prop_assert!(value.is_object());
+            }
+            for piece in &pieces {
+                if let Piece::Draft(draft) = piece {
+                    for resource in &draft.resources {
+                        let body: Value = serde_json::from_str(resource.body.expose()).unwrap();
+                        prop_assert_eq!(&body["id"], &Value::from(resource.key.logical_id()));
+                    }
+                    for finding in &draft.findings {
+                        prop_assert!(!finding.at.is_empty());
+                    }
+                }
+            }
+            let mut again = Vec::new();
+            let second = mapping.read(input, &options(), &mut |piece| again.push(piece));
+            prop_assert_eq!(format!("{pieces:?}"), format!("{again:?}"));
+            prop_assert_eq!(first.map(|report| report.unread), second.map(|report| report.unread));
+            Ok(())
+        })?;
+    }
+}
