@@ -103,7 +103,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "採取日 | datetime(採取時刻) ?? $time",
         "採取日",
     ),
-    ("a wrong fixed value", "status: 'final'", "issued: '2025-01-31'"),
+    (
+        "a wrong fixed value",
+        "status: 'final'",
+        "issued: '2025-01-31'",
+    ),
     ("an unknown table", "table(material)", "table(materiel)"),
     ("an unknown element", "specimen.display", "specimen.displya"),
     ("an unknown field", "生年月日 | date", "生年月 | date"),
@@ -306,7 +310,8 @@ fn an_overlay_changes_single_leaves_and_reads_z_segments() {
     let draft = mapper.map(&message(ADT.as_bytes())).unwrap();
     assert_eq!(plain.unread, ["PV1[1]", "ZPI[1]"]);
     assert_eq!(
-        draft.unread, ["PV1[1]", "ZPI-1", "ZPI-4"],
+        draft.unread,
+        ["PV1[1]", "ZPI-1", "ZPI-4"],
         "only the rest of the segment is unread"
     );
     let body = |draft: &renkei_core::Draft, at: usize| -> Value {
@@ -397,7 +402,10 @@ fn nothing_in_nothing_out_unless_it_is_required() {
         panic!("a draft");
     };
     let text = draft.resources[0].body.expose();
-    assert!(text.contains("\"valueQuantity\":{\"value\":6.80}"), "{text}");
+    assert!(
+        text.contains("\"valueQuantity\":{\"value\":6.80}"),
+        "{text}"
+    );
     assert_eq!(draft.findings[0].at, "row 3 column 値");
     assert!(report.findings.is_empty());
 }
@@ -609,5 +617,55 @@ proptest! {
             prop_assert_eq!(first.map(|report| report.unread), second.map(|report| report.unread));
             Ok(())
         })?;
+    }
+}
+
+// ---- the page ----
+
+fn page() -> (std::path::PathBuf, String) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("LANGUAGE.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    (path, text)
+}
+
+#[test]
+fn the_page_lists_every_function() {
+    let (path, text) = page();
+    let marker = "<!-- functions: generated";
+    let (head, tail) = text.split_once(marker).unwrap();
+    let line = tail.lines().next().unwrap();
+    let expected = format!(
+        "{head}{marker}{line}\n\n{}",
+        renkei_mappings::local::functions_as_markdown()
+    );
+    if std::env::var_os("RENKEI_WRITE_SNAPSHOTS").is_some() {
+        std::fs::write(path, &expected).unwrap();
+        return;
+    }
+    assert_eq!(
+        text, expected,
+        "RENKEI_WRITE_SNAPSHOTS=1 cargo test -p renkei-mappings writes it"
+    );
+}
+
+#[test]
+fn the_tutorial_of_the_page_works_and_is_short() {
+    let (_, text) = page();
+    let block = |kind: &str| {
+        let (_, rest) = text.split_once(&format!("```{kind}\n")).unwrap();
+        rest.split_once("```").unwrap().0.to_owned()
+    };
+    let (mapping, table) = (block("yaml"), block("csv"));
+    let (own, _) = mapping.split_once("tests:").unwrap();
+    assert!(own.lines().count() < 40, "{} lines", own.lines().count());
+    let mut library = Memory::default();
+    library.tables.insert("local-jlac10".to_owned(), table);
+    let mapping = Mapping::load("kitatama-lab.yaml", &mapping, &library)
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    let outcomes = mapping.test(&library);
+    assert_eq!(outcomes.len(), 1);
+    for outcome in outcomes {
+        let problems: Vec<String> = outcome.problems.iter().map(ToString::to_string).collect();
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
     }
 }

@@ -514,7 +514,9 @@ impl<'l> Compiler<'l> {
             );
             return None;
         }
-        let of_record = text.strip_prefix("./").filter(|_| self.items.is_empty() && self.separator() == '/');
+        let of_record = text
+            .strip_prefix("./")
+            .filter(|_| self.items.is_empty() && self.separator() == '/');
         if text.starts_with('.') && of_record.is_none() {
             return self.item_path(text, &spot);
         }
@@ -531,7 +533,9 @@ impl<'l> Compiler<'l> {
                     }
                 }
             }
-            Format::Json { .. } | Format::Xml { .. } => self.tree_path(of_record.unwrap_or(text), &spot),
+            Format::Json { .. } | Format::Xml { .. } => {
+                self.tree_path(of_record.unwrap_or(text), &spot)
+            }
             Format::Hl7v2 { .. } => self.field_path(text, &spot).map(Path::Field),
         }?;
         self.reads.insert(text.to_owned());

@@ -88,10 +88,19 @@ impl fmt::Display for Kinds {
         if *self == Self::ANY {
             return f.write_str("anything");
         }
-        let words: Vec<&str> = Self::WORDS
+        let is_plain = Self::SCALAR.is_within(*self);
+        let others = if is_plain {
+            self.without(Self::SCALAR)
+        } else {
+            *self
+        };
+        let listed = Self::WORDS
             .iter()
-            .filter(|(kind, _)| kind.is_within(*self))
-            .map(|(_, word)| *word)
+            .filter(|(kind, _)| kind.is_within(others));
+        let plain = is_plain.then_some("a plain value");
+        let words: Vec<&str> = plain
+            .into_iter()
+            .chain(listed.map(|(_, word)| *word))
             .collect();
         f.write_str(&words.join(" or "))
     }

@@ -298,9 +298,12 @@ fn tail(offset: &str) -> Option<String> {
         "" => Some(String::new()),
         "Z" | "z" => Some("+0000".to_owned()),
         offset => {
-            let digits: String = offset[1..].chars().filter(|sign| *sign != ':').collect();
-            let right = offset.starts_with(['+', '-']) && digits.len() == 4;
-            right.then(|| format!("{}{digits}", &offset[..1]))
+            let digits: String = offset
+                .strip_prefix(['+', '-'])?
+                .chars()
+                .filter(|sign| *sign != ':')
+                .collect();
+            (digits.len() == 4).then(|| format!("{}{digits}", &offset[..1]))
         }
     }
 }

@@ -277,7 +277,9 @@ impl<'b> Records<'b> {
         self.last = position.map_or(0, |at| usize::try_from(at.byte()).unwrap_or(0));
         // The reader counts what ends a line, and blank lines, to the record that follows.
         let before = self.body.get(self.offset + self.last..).unwrap_or(b"");
-        let ends = before.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+        let ends = before
+            .iter()
+            .take_while(|byte| matches!(byte, b'\r' | b'\n'));
         let skipped = ends.filter(|byte| **byte == b'\n').count() as u64;
         self.last_line = self.lines + position.map_or(0, csv::Position::line) + skipped;
         let line = u32::try_from(self.last_line).unwrap_or(u32::MAX);
