@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use renkei_core::{FacilityId, Finding};
 
 use super::library::Library;
+use super::mapper::LocalMapper;
 use super::plan::{TestInput, TestPlan};
 use super::problem::Problem;
 use super::source::{json, tree};
@@ -64,7 +65,11 @@ fn one(mapping: &Mapping, test: &TestPlan, library: &dyn Library) -> TestOutcome
         file: "test",
     };
     let mut made = Everything::default();
-    match mapping.made(input, &options, &mut |piece| made.take(piece)) {
+    let read = match LocalMapper::new(mapping.clone(), options) {
+        Ok(mapper) => mapper.read(input, &mut |piece| made.take(piece)),
+        Err(_) => return outcome,
+    };
+    match read {
         Ok(report) => made.end(report),
         Err(error) => {
             made.failed = error.code.as_str().to_owned();

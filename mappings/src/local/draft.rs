@@ -90,7 +90,16 @@ pub(crate) fn groups<'a>(
         });
         groups[at].rows.push(record);
     }
-    (groups, run.take_findings())
+    // What else was odd is said where the draft is made.
+    let mut findings = run.take_findings();
+    let is_lost = |code: Code| {
+        matches!(
+            code,
+            Code::MAP_NO_PATIENT | Code::MAP_REQUIRED_EMPTY | Code::MAP_LIMIT
+        )
+    };
+    findings.retain(|finding| is_lost(finding.code));
+    (groups, findings)
 }
 
 fn padded(local_id: String, options: &Options) -> String {

@@ -39,8 +39,14 @@ impl LocalMapper {
         })
     }
 
-    /// Maps an input as if a message had brought it.
-    pub(crate) fn map_input(&self, input: Input<'_>) -> Result<Draft, MapError> {
+    /// Reads an input as [`Mapping::read`] does, with the mapping in Rust below where there is one.
+    ///
+    /// # Errors
+    /// When the bytes are not this format at all.
+    pub fn read(&self, input: Input<'_>, give: &mut dyn FnMut(Piece)) -> Result<Report, MapError> {
+        if self.below.is_none() {
+            return self.mapping.read(input, &self.options, give);
+        }
         let message = Message {
             id: renkei_core::MessageId(0),
             source: renkei_core::SourceName::new("map"),
@@ -49,7 +55,14 @@ impl LocalMapper {
             meta: renkei_core::Meta::default(),
             received_at: input.received_at,
         };
-        self.map(&message)
+        let draft = self.map(&message)?;
+        let report = Report {
+            records: 1,
+            findings: Vec::new(),
+            unread: draft.unread.clone(),
+        };
+        give(Piece::Draft(Box::new(draft)));
+        Ok(report)
     }
 
     fn over(

@@ -48,6 +48,8 @@ pub use library::{Library, Memory, Shipped};
 pub use mapper::LocalMapper;
 pub use plan::Lineage;
 pub use problem::{Problem, Problems};
+pub use source::decode::text_of;
+pub use source::sheet::workbook_as_csv;
 pub use table::{Table, TableError};
 
 use draft::Given;
@@ -150,24 +152,6 @@ impl Mapping {
     /// Runs the tests beside the mapping.
     pub fn test(&self, library: &dyn Library) -> Vec<TestOutcome> {
         beside::run(self, library)
-    }
-
-    /// As [`Mapping::read`], with a mapping in Rust below where the mapping names one.
-    fn made(
-        &self,
-        input: Input<'_>,
-        options: &Options,
-        give: &mut dyn FnMut(Piece),
-    ) -> Result<Report, MapError> {
-        if self.plan.builtin.is_none() {
-            return self.read(input, options, give);
-        }
-        let mapper = LocalMapper::new(self.clone(), options.clone()).map_err(|_| MapError {
-            code: Code::MAP_NOT_THIS_FORMAT,
-            at: "options".to_owned(),
-        })?;
-        give(Piece::Draft(Box::new(mapper.map_input(input)?)));
-        Ok(Report::default())
     }
 
     /// Reads an input and gives each piece as soon as it is made.

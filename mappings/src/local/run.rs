@@ -4,6 +4,7 @@
 //! smallest thing that needs it.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use renkei_core::{Code, Finding, Severity, limits};
 
@@ -49,6 +50,8 @@ pub(crate) struct Run<'a> {
     failed: bool,
     nodes: usize,
     dropped: usize,
+    /// What was said of which place: said once, however often the place is read.
+    said: HashSet<(Code, String)>,
 }
 
 /// What became of a body.
@@ -82,11 +85,15 @@ impl<'a> Run<'a> {
             failed: false,
             nodes: 0,
             dropped: 0,
+            said: HashSet::new(),
         }
     }
 
-    /// Adds a finding; beyond the limit they are counted.
+    /// Adds a finding, once for its place; beyond the limit they are counted.
     pub(crate) fn find(&mut self, finding: Finding) {
+        if !self.said.insert((finding.code, finding.at.clone())) {
+            return;
+        }
         if self.findings.len() < limits::LOCAL_FINDINGS {
             self.findings.push(finding);
         } else {

@@ -90,6 +90,16 @@ impl Table {
         Ok(table)
     }
 
+    /// Rows for printing only: codes may repeat, none can be looked up.
+    pub fn sheet(columns: Vec<String>, rows: Vec<Vec<String>>) -> Self {
+        Self {
+            columns,
+            rows,
+            remarks: Vec::new(),
+            by_code: HashMap::new(),
+        }
+    }
+
     /// A table of two columns, as it stands inside a mapping.
     pub(crate) fn of_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let rows: Vec<Vec<String>> = pairs.into_iter().map(|(code, to)| vec![code, to]).collect();

@@ -15,6 +15,7 @@ use renkei_mappings::{bundle, storage::StoragePath};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::map_local::{self, Local};
 use super::{Exit, complain, say};
 use crate::config::Checked;
 use crate::normalize::ByFacility;
@@ -25,13 +26,17 @@ pub const DEMO_FACILITY: &str = "1319999999";
 
 /// Dry run: what a mapping makes of files or trees.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Map {
+    /// Local mappings.
+    #[command(subcommand)]
+    local: Option<Local>,
     /// Files, or folders that are walked.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// The mapping: hl7v2, ssmix2, document or peer.
-    #[arg(long = "with", value_name = "MAPPING")]
-    mapping: String,
+    /// The mapping: hl7v2, ssmix2, document, peer, a YAML file, or one of ours such as builtin/lab-csv.
+    #[arg(long = "with", value_name = "MAPPING", required = true)]
+    mapping: Option<String>,
     /// The facility that speaks, ten digits. Default: 1319999999, a number of no real institution.
     #[arg(long, value_name = "NUMBER")]
     facility: Option<String>,
@@ -68,6 +73,10 @@ impl Map {
     /// # Errors
     /// When a path cannot be read or the configuration cannot be used.
     pub fn run(self) -> anyhow::Result<Exit> {
+        if let Some(local) = self.local {
+            return local.run();
+        }
+        let mapping = self.mapping.as_deref().unwrap_or("");
         let facility = match FacilityId::new(self.facility.as_deref().unwrap_or(DEMO_FACILITY)) {
             Ok(facility) => facility,
             Err(error) => {
@@ -75,13 +84,16 @@ impl Map {
                 return Ok(Exit::Usage);
             }
         };
-        let Some(name) = renkei_mappings::NAMES
-            .iter()
-            .find(|name| **name == self.mapping)
-        else {
+        if map_local::is_local(mapping) {
+            let mut files = Vec::new();
+            for path in &self.paths {
+                collect(path, &mut files).with_context(|| path.display().to_string())?;
+            }
+            return map_local::dry_run(mapping, &files, facility);
+        }
+        let Some(name) = renkei_mappings::NAMES.iter().find(|name| **name == mapping) else {
             complain(&format!(
-                "--with {}: no such mapping; there are {}",
-                self.mapping,
+                "--with {mapping}: no such mapping; there are {}, and YAML files",
                 renkei_mappings::NAMES.join(", ")
             ));
             return Ok(Exit::Usage);

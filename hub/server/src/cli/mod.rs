@@ -6,6 +6,7 @@ pub mod check;
 pub mod demo;
 pub mod load;
 pub mod map;
+pub mod map_local;
 mod operate;
 pub mod run;
 pub mod sim;

@@ -102,6 +102,11 @@ pub(crate) fn text(bytes: &[u8], said: Encoding) -> (Cow<'_, str>, State) {
     }
 }
 
+/// Bytes of an unknown usual encoding as text: by byte order mark, else UTF-8, else CP932.
+pub fn text_of(bytes: &[u8]) -> String {
+    text(bytes, Encoding::Auto).0.into_owned()
+}
+
 /// Decodes rows of one file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows(&'static Charset);

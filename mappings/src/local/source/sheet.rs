@@ -20,6 +20,24 @@ pub(crate) struct Sheet {
 /// How large a workbook may be unpacked.
 const UNPACKED_BYTES: u64 = 512 * 1024 * 1024;
 
+/// A sheet of a workbook as CSV text, the first one when not named; `None` when there is no such sheet.
+pub fn workbook_as_csv(bytes: &[u8], name: Option<&str>) -> Option<String> {
+    let sheet = Sheet {
+        name: name.map(str::to_owned),
+        layout: Delimited {
+            delimiter: b',',
+            header: 1,
+            by_name: true,
+            ragged: true,
+            columns: Vec::new(),
+        },
+    };
+    sheet
+        .as_csv(bytes)
+        .ok()
+        .and_then(|csv| String::from_utf8(csv).ok())
+}
+
 impl Sheet {
     /// Reads all rows.
     pub(crate) fn read(&self, bytes: &[u8], findings: &mut Vec<Finding>) -> Result<Rows, Unusable> {

@@ -1,0 +1,532 @@
+//! `renkei map` for local mappings: check, test, explain, coverage, tables, and the dry run of a YAML file.
+//! Nothing is stored or sent.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use renkei_core::{Clock as _, FacilityId, Finding, SystemClock};
+use renkei_mappings::Options;
+use renkei_mappings::local::{
+    Input, Library, LocalMapper, Mapping, Piece, Report, Shipped, Table, workbook_as_csv,
+};
+
+use super::{Exit, complain, say};
+
+/// What to do with local mappings.
+#[derive(Debug, clap::Subcommand)]
+pub enum Local {
+    /// Says everything that is wrong with mappings, with line and column
+    Check {
+        /// Mapping files (YAML), or names such as builtin/lab-csv.
+        #[arg(required = true)]
+        mappings: Vec<String>,
+    },
+    /// Runs the tests that stand beside mappings
+    Test {
+        /// Mapping files (YAML), or names such as builtin/lab-csv.
+        #[arg(required = true)]
+        mappings: Vec<String>,
+    },
+    /// Where each element of the output comes from
+    Explain {
+        /// A mapping file (YAML), or a name such as builtin/lab-csv.
+        mapping: String,
+        /// Only elements whose name holds this.
+        element: Option<String>,
+        /// Print one JSON object per line instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Which fields of real files a mapping carries, and which nobody reads
+    Coverage {
+        /// A mapping file (YAML), or a name such as builtin/lab-csv.
+        mapping: String,
+        /// Files the mapping reads.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+    /// Code tables between the sheets people keep and the files mappings use
+    Table {
+        /// Into which direction.
+        #[command(subcommand)]
+        command: Tables,
+    },
+}
+
+/// `renkei map table`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Tables {
+    /// Prints the table of a CSV file or an Excel sheet as a mapping reads it, after checking it
+    Import {
+        /// A CSV file (UTF-8 or CP932) or a workbook (.xlsx); the first column is the code.
+        sheet: PathBuf,
+        /// Which sheet of a workbook. Default: the first.
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Lines above the header.
+        #[arg(long, value_name = "LINES", default_value_t = 0)]
+        skip: usize,
+        /// Where the table comes from; kept as its first line.
+        #[arg(long, value_name = "TEXT")]
+        origin: Option<String>,
+    },
+    /// Prints a table, or what a mapping does element by element, as CSV that Excel opens
+    Export {
+        /// A table file (.csv), a mapping file (.yaml), or the name of a table that comes with renkei.
+        what: String,
+    },
+}
+
+/// Tables and mappings beside a mapping file, then those that come with renkei. Names never lead out of the
+/// folder.
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// The folder a mapping file lies in.
+    pub fn of(file: &Path) -> Self {
+        let root = file.parent().map(Path::to_owned).unwrap_or_default();
+        Self { root }
+    }
+
+    fn read(&self, name: &str, places: &[&str], ending: &str) -> Option<Vec<u8>> {
+        let is_inside = Path::new(name)
+            .components()
+            .all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !is_inside {
+            return None;
+        }
+        places.iter().find_map(|place| {
+            let path = self.root.join(place).join(format!("{name}{ending}"));
+            std::fs::read(path).ok()
+        })
+    }
+
+    fn text(&self, name: &str, places: &[&str], ending: &str) -> Option<Cow<'_, str>> {
+        let bytes = self.read(name, places, ending)?;
+        String::from_utf8(bytes).ok().map(Cow::Owned)
+    }
+
+    fn names(&self, place: &str, ending: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.root.join(place))
+            .into_iter()
+            .flatten();
+        entries
+            .filter_map(|entry| {
+                let name = entry.ok()?.file_name().into_string().ok()?;
+                name.strip_suffix(ending).map(str::to_owned)
+            })
+            .collect()
+    }
+}
+
+impl Library for Folder {
+    fn table(&self, name: &str) -> Option<Cow<'_, str>> {
+        let own = self.text(name, &["tables", ""], ".csv");
+        own.or_else(|| {
+            Shipped
+                .table(name)
+                .map(|text| Cow::Owned(text.into_owned()))
+        })
+    }
+
+    fn mapping(&self, name: &str) -> Option<Cow<'_, str>> {
+        let own = self.text(name, &[""], ".yaml");
+        own.or_else(|| {
+            Shipped
+                .mapping(name)
+                .map(|text| Cow::Owned(text.into_owned()))
+        })
+    }
+
+    fn file(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.read(name, &[""], "").map(Cow::Owned)
+    }
+
+    fn tables(&self) -> Vec<String> {
+        let mut names = self.names("tables", ".csv");
+        names.extend(Shipped.tables());
+        names
+    }
+
+    fn mappings(&self) -> Vec<String> {
+        let mut names = self.names("", ".yaml");
+        names.extend(Shipped.mappings());
+        names
+    }
+}
+
+/// Whether a name means a local mapping: a YAML file, or one that comes with renkei.
+pub fn is_local(name: &str) -> bool {
+    [".yaml", ".yml"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
+        || name.starts_with("builtin/")
+}
+
+/// Loads a mapping by file or name; what is wrong goes to stderr.
+fn load(name: &str) -> anyhow::Result<Option<(Mapping, Folder)>> {
+    let (text, folder) = match Shipped.mapping(name) {
+        Some(text) => (text.into_owned(), Folder::of(Path::new(""))),
+        None => {
+            let text = std::fs::read_to_string(name).with_context(|| name.to_owned())?;
+            (text, Folder::of(Path::new(name)))
+        }
+    };
+    match Mapping::load(name, &text, &folder) {
+        Ok(mapping) => Ok(Some((mapping, folder))),
+        Err(problems) => {
+            complain(&problems.to_string());
+            Ok(None)
+        }
+    }
+}
+
+impl Local {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::Check { mappings } => check(&mappings),
+            Self::Test { mappings } => test(&mappings),
+            Self::Explain {
+                mapping,
+                element,
+                json,
+            } => explain(&mapping, element.as_deref(), json),
+            Self::Coverage { mapping, paths } => coverage(&mapping, &paths),
+            Self::Table { command } => command.run(),
+        }
+    }
+}
+
+fn check(names: &[String]) -> anyhow::Result<Exit> {
+    let mut exit = Exit::Done;
+    for name in names {
+        let Some((mapping, _)) = load(name)? else {
+            exit = Exit::Data;
+            continue;
+        };
+        let fields = mapping.fields();
+        let unread: Vec<&str> = fields
+            .iter()
+            .filter(|(_, read)| !read)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        say(&format!(
+            "{name}: {} version {}, {} elements, {} of {} named fields read{}",
+            mapping.id(),
+            mapping.version(),
+            mapping.lineage().len(),
+            fields.len() - unread.len(),
+            fields.len(),
+            if unread.is_empty() {
+                String::new()
+            } else {
+                format!("; not read: {}", unread.join(" "))
+            }
+        ));
+    }
+    Ok(exit)
+}
+
+fn test(names: &[String]) -> anyhow::Result<Exit> {
+    let mut exit = Exit::Done;
+    for name in names {
+        let Some((mapping, folder)) = load(name)? else {
+            exit = Exit::Data;
+            continue;
+        };
+        let outcomes = mapping.test(&folder);
+        if outcomes.is_empty() {
+            say(&format!("{name}: no tests"));
+        }
+        for outcome in outcomes {
+            let holds = outcome.problems.is_empty();
+            say(&format!(
+                "{name}: {}: {}",
+                outcome.name,
+                if holds { "ok" } else { "FAILED" }
+            ));
+            for problem in outcome.problems {
+                complain(&problem.to_string());
+                exit = Exit::Data;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn explain(name: &str, element: Option<&str>, json: bool) -> anyhow::Result<Exit> {
+    let Some((mapping, _)) = load(name)? else {
+        return Ok(Exit::Data);
+    };
+    for line in mapping.lineage() {
+        if element.is_some_and(|part| !line.element.contains(part)) {
+            continue;
+        }
+        if json {
+            say(&serde_json::to_string(&serde_json::json!({
+                "element": line.element,
+                "expression": line.expression,
+                "fields": line.fields,
+                "file": line.file,
+                "line": line.line,
+            }))?);
+        } else {
+            say(&format!(
+                "{}  <-  {}  ({}:{})",
+                line.element, line.expression, line.file, line.line
+            ));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn demo_options() -> anyhow::Result<Options> {
+    let facility =
+        FacilityId::new(super::map::DEMO_FACILITY).map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(Options::new(facility))
+}
+
+fn coverage(name: &str, paths: &[PathBuf]) -> anyhow::Result<Exit> {
+    let Some((mapping, _)) = load(name)? else {
+        return Ok(Exit::Data);
+    };
+    let options = demo_options()?;
+    let mut exit = Exit::Done;
+    let (mut files, mut records) = (0, 0);
+    let mut unread: BTreeMap<String, usize> = BTreeMap::new();
+    for path in paths {
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let Some(report) = reading(&mapping, &bytes, path, &options, &mut |_| {}) else {
+            exit = Exit::Data;
+            continue;
+        };
+        files += 1;
+        records += report.records;
+        for field in report.unread {
+            *unread.entry(field).or_default() += 1;
+        }
+    }
+    let read: std::collections::BTreeSet<&String> = mapping
+        .lineage()
+        .iter()
+        .flat_map(|line| &line.fields)
+        .collect();
+    let (carried, all) = (read.len(), read.len() + unread.len());
+    let share = if all == 0 { 100 } else { carried * 100 / all };
+    say(&format!(
+        "{name}: {carried} of {all} fields carried ({share} %), {files} files, {records} records"
+    ));
+    for (field, files) in unread {
+        say(&format!("  not read: {field} (in {files} files)"));
+    }
+    Ok(exit)
+}
+
+/// Reads one file; what makes it unreadable goes to stderr.
+fn reading(
+    mapping: &Mapping,
+    bytes: &[u8],
+    path: &Path,
+    options: &Options,
+    give: &mut dyn FnMut(Piece),
+) -> Option<Report> {
+    let file = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let input = Input {
+        bytes,
+        received_at: SystemClock.now(),
+        file: &file,
+    };
+    let made = LocalMapper::new(mapping.clone(), options.clone())
+        .ok()?
+        .read(input, give);
+    made.map_err(|error| {
+        complain(&format!(
+            "{}: {error}: {}",
+            path.display(),
+            error.code.title()
+        ))
+    })
+    .ok()
+}
+
+/// The dry run of `renkei map … --with FILE.yaml`: one line per draft or row, one at the end of each file.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn dry_run(name: &str, files: &[PathBuf], facility: FacilityId) -> anyhow::Result<Exit> {
+    let Some((mapping, _)) = load(name)? else {
+        return Ok(Exit::Data);
+    };
+    let options = Options::new(facility);
+    let mut exit = Exit::Done;
+    for path in files {
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let file = path.display().to_string();
+        let mut index = 0;
+        let report = reading(&mapping, &bytes, path, &options, &mut |piece| {
+            say(&line(&file, index, &piece));
+            index += 1;
+        });
+        let Some(report) = report else {
+            exit = Exit::Data;
+            continue;
+        };
+        let findings: &[Finding] = &report.findings;
+        say(&serde_json::to_string(&serde_json::json!({
+            "file": file,
+            "outcome": "read",
+            "records": report.records,
+            "findings": findings,
+            "unread": report.unread,
+        }))?);
+    }
+    Ok(exit)
+}
+
+/// One piece as one line of JSON, numbers spelled as they are.
+fn line(file: &str, index: usize, piece: &Piece) -> String {
+    let file = serde_json::to_string(file).unwrap_or_default();
+    match piece {
+        Piece::Row { json, at, .. } => {
+            format!("{{\"file\":{file},\"index\":{index},\"at\":\"{at}\",\"row\":{json}}}")
+        }
+        Piece::Payload(json) => format!("{{\"file\":{file},\"index\":{index},\"payload\":{json}}}"),
+        Piece::Draft(draft) => {
+            let bodies: Vec<&str> = draft
+                .resources
+                .iter()
+                .map(|resource| resource.body.expose().as_str())
+                .collect();
+            let withdrawn: Vec<String> = draft
+                .withdrawals
+                .iter()
+                .map(|withdrawal| withdrawal.key.reference())
+                .collect();
+            let outcome = if draft.findings.is_empty() {
+                "mapped"
+            } else {
+                "mapped_with_findings"
+            };
+            let json = |value: Result<String, serde_json::Error>| {
+                value.unwrap_or_else(|_| "[]".to_owned())
+            };
+            format!(
+                "{{\"file\":{file},\"index\":{index},\"outcome\":\"{outcome}\",\"resources\":[{}],\"withdrawn\":{},\"findings\":{},\"unread\":{}}}",
+                bodies.join(","),
+                json(serde_json::to_string(&withdrawn)),
+                json(serde_json::to_string(&draft.findings)),
+                json(serde_json::to_string(&draft.unread)),
+            )
+        }
+    }
+}
+
+impl Tables {
+    fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::Import {
+                sheet,
+                name,
+                skip,
+                origin,
+            } => import(&sheet, name.as_deref(), skip, origin),
+            Self::Export { what } => export(&what),
+        }
+    }
+}
+
+fn import(
+    sheet: &Path,
+    name: Option<&str>,
+    skip: usize,
+    origin: Option<String>,
+) -> anyhow::Result<Exit> {
+    let bytes = std::fs::read(sheet).with_context(|| sheet.display().to_string())?;
+    let is_workbook = sheet
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"));
+    let text = if is_workbook {
+        workbook_as_csv(&bytes, name)
+    } else {
+        Some(renkei_mappings::local::text_of(&bytes))
+    };
+    let Some(text) = text else {
+        complain(&format!(
+            "{}: no workbook, or no sheet of this name",
+            sheet.display()
+        ));
+        return Ok(Exit::Data);
+    };
+    let body: String = text
+        .lines()
+        .skip(skip)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    match Table::parse(&body) {
+        Ok(mut table) => {
+            table
+                .remarks
+                .extend(origin.map(|origin| format!("origin: {origin}")));
+            say(table.to_csv().trim_end());
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            complain(&format!("{}: {error}", sheet.display()));
+            Ok(Exit::Data)
+        }
+    }
+}
+
+/// A byte order mark tells Excel that a CSV file is UTF-8.
+const MARK: &str = "\u{FEFF}";
+
+fn export(what: &str) -> anyhow::Result<Exit> {
+    if is_local(what) {
+        let Some((mapping, _)) = load(what)? else {
+            return Ok(Exit::Data);
+        };
+        let columns = ["element", "expression", "fields", "file", "line"]
+            .map(str::to_owned)
+            .to_vec();
+        let rows = mapping.lineage().iter().map(|line| {
+            vec![
+                line.element.clone(),
+                line.expression.clone(),
+                line.fields.join(" "),
+                line.file.clone(),
+                line.line.to_string(),
+            ]
+        });
+        say(&format!(
+            "{MARK}{}",
+            Table::sheet(columns, rows.collect()).to_csv().trim_end()
+        ));
+        return Ok(Exit::Done);
+    }
+    let text = match Shipped.table(what) {
+        Some(text) => text.into_owned(),
+        None => std::fs::read_to_string(what).with_context(|| what.to_owned())?,
+    };
+    match Table::parse(&text) {
+        Ok(table) => {
+            let sheet = Table::sheet(table.columns, table.rows);
+            say(&format!("{MARK}{}", sheet.to_csv().trim_end()));
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            complain(&format!("{what}: {error}"));
+            Ok(Exit::Data)
+        }
+    }
+}
