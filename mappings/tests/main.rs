@@ -16,4 +16,8 @@ mod expected;
 #[cfg(test)]
 mod local;
 #[cfg(test)]
+mod local_bytes;
+#[cfg(test)]
+mod local_page;
+#[cfg(test)]
 mod properties;

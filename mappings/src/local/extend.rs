@@ -21,7 +21,10 @@ pub(crate) struct Extended {
 const RUST: &[(&str, &str)] = &[("builtin/hl7v2", "hl7v2"), ("builtin/ssmix2", "ssmix2")];
 
 /// Reads a mapping and what it extends.
-pub(crate) fn resolve(source: &Arc<Source>, library: &dyn Library) -> Result<Extended, Problem> {
+pub(crate) fn resolve(
+    source: &Arc<Source>,
+    library: &dyn Library,
+) -> Result<Extended, Box<Problem>> {
     let mut root = read(source)?;
     let mut texts = vec![source.text.clone()];
     let mut seen = vec![
@@ -51,7 +54,7 @@ pub(crate) fn resolve(source: &Arc<Source>, library: &dyn Library) -> Result<Ext
                 texts,
             });
         }
-        let problem = |says: String| Problem::at(Code::MAP_EXTENDS, &node.spot, says);
+        let problem = |says: String| Box::new(Problem::at(Code::MAP_EXTENDS, &node.spot, says));
         if seen.contains(&name) {
             return Err(problem(format!(
                 "`{name}` extends itself, over {}",
@@ -68,7 +71,9 @@ pub(crate) fn resolve(source: &Arc<Source>, library: &dyn Library) -> Result<Ext
             let mut known = library.mappings();
             known.extend(RUST.iter().map(|(known, _)| (*known).to_owned()));
             let problem = problem(format!("no mapping is named `{name}`"));
-            return Err(problem.did_you_mean(&name, known.iter().map(String::as_str)));
+            return Err(problem
+                .did_you_mean(&name, known.iter().map(String::as_str))
+                .into());
         };
         let below = Arc::new(Source {
             name: format!("{name}.yaml"),
@@ -88,15 +93,15 @@ pub(crate) fn resolve(source: &Arc<Source>, library: &dyn Library) -> Result<Ext
     }
 }
 
-fn read(source: &Arc<Source>) -> Result<Node, Problem> {
+fn read(source: &Arc<Source>) -> Result<Node, Box<Problem>> {
     let node = yaml::parse(source)?;
     match node.kind {
         Kind::Map(_) => Ok(node),
-        _ => Err(Problem::at(
+        _ => Err(Box::new(Problem::at(
             Code::MAP_KEY,
             &node.spot,
             format!("a mapping is a map of keys, this is {}", node.what()),
-        )),
+        ))),
     }
 }
 

@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
-use renkei_core::draft::WithdrawReason;
-use renkei_core::{Authority, Code, ItemClass, ItemEvent, ResourceType};
-use renkei_fhir::jp_core::profile;
+use renkei_core::Code;
 
 use super::compile::Compiler;
 use super::extend;
 use super::kind::Kinds;
 use super::library::Library;
-use super::plan::{Entry, Expression, ItemPlan, Plan, SubjectPlan, Test, TestInput, TestPlan};
+use super::plan::{Expression, Plan, SubjectPlan, Test, TestInput, TestPlan};
 use super::problem::{Problem, Problems, Source, Spot};
 use super::source::Input;
 use super::source::decode::Encoding;
 use super::table::Table;
 use super::yaml::{Key, Kind, Node};
-use super::{Mapping, element, layout, shape};
+use super::{Mapping, layout, shape};
+
+mod entries;
+
+use entries::Place;
 
 const KEYS: &[&str] = &[
     "map",
@@ -44,7 +46,7 @@ pub(crate) fn load(name: &str, text: &str, library: &dyn Library) -> Result<Mapp
         name: name.to_owned(),
         text: text.to_owned(),
     });
-    let extended = extend::resolve(&source, library).map_err(|problem| Problems(vec![problem]))?;
+    let extended = extend::resolve(&source, library).map_err(|problem| Problems(vec![*problem]))?;
     let root = &extended.root;
     let placeholder = Input {
         format: super::source::Format::Json { records: None },
@@ -173,10 +175,7 @@ impl Loader<'_, '_> {
 
     fn plan(&mut self, root: &Node, builtin: Option<&'static str>) -> Plan {
         let resources = list(root.get("resources"));
-        self.compiler.entries = resources
-            .iter()
-            .map(|node| extend::entry_name(node))
-            .collect();
+        self.compiler.entries = resources.iter().map(extend::entry_name).collect();
         for (at, node) in resources.iter().enumerate() {
             let name = extend::entry_name(node);
             if resources[..at]
@@ -312,302 +311,6 @@ impl Loader<'_, '_> {
         })
     }
 
-    /// An entry of `resources:`, `rows:` or `patch:`: one key that is a type, the others steer it.
-    fn entry(&mut self, node: &Node, place: Place) -> Option<Entry> {
-        let (known, types): (&[&str], Vec<&str>) = match place {
-            Place::Resource => (
-                &[
-                    "name",
-                    "each",
-                    "when",
-                    "key",
-                    "withdraw",
-                    "reason",
-                    "preliminary",
-                    "authority",
-                    "carry",
-                    "scope",
-                    "time",
-                    "profile",
-                ],
-                element::resources().collect(),
-            ),
-            Place::Row => (&["name", "each", "when"], vec!["Bed", "Row"]),
-            Place::Patch => (&["name", "when"], element::resources().collect()),
-        };
-        let Kind::Map(all) = &node.kind else {
-            self.problem(
-                Code::MAP_KEY,
-                &node.spot,
-                format!("an entry is a map, this is {}", node.what()),
-            );
-            return None;
-        };
-        let is_type = |key: &Key| {
-            key.text
-                .starts_with(|letter: char| letter.is_ascii_uppercase())
-        };
-        for (key, _) in all
-            .iter()
-            .filter(|(key, _)| !is_type(key) && !known.contains(&key.text.as_str()))
-        {
-            let problem = Problem::at(
-                Code::MAP_KEY,
-                &key.spot,
-                format!("an entry has no key `{}`", key.text),
-            );
-            self.compiler
-                .problem(problem.did_you_mean(&key.text, known.iter().copied()));
-        }
-        let mut named = all.iter().filter(|(key, _)| is_type(key));
-        let (Some((key, body)), None) = (named.next(), named.next()) else {
-            let says = "an entry has one key that is its type, such as `Observation:`";
-            self.problem(Code::MAP_KEY, &node.spot, says);
-            return None;
-        };
-        let Some(shape) = types.iter().copied().find(|known| *known == key.text) else {
-            let problem = Problem::at(
-                Code::MAP_ELEMENT,
-                &key.spot,
-                format!("no type is named `{}`", key.text),
-            );
-            self.compiler
-                .problem(problem.did_you_mean(&key.text, types));
-            return None;
-        };
-        let kind = ResourceType::find(shape);
-        if kind.is_none() && place != Place::Row {
-            self.problem(
-                Code::MAP_ELEMENT,
-                &key.spot,
-                format!("renkei records no `{shape}`"),
-            );
-            return None;
-        }
-        let shape: &'static str = match (kind, shape) {
-            (Some(kind), _) => kind.as_str(),
-            (None, "Bed") => "Bed",
-            (None, _) => "Row",
-        };
-        self.compiler.items.clear();
-        let members = match (place, shape) {
-            (Place::Row, "Row") => shape::free_members(self.compiler, body, "Row"),
-            (Place::Patch, _) => shape::patch(self.compiler, body, shape),
-            _ => shape::typed(self.compiler, body, shape),
-        };
-        let profile = self.profile(
-            node.get("profile"),
-            shape,
-            body.get("meta").is_some(),
-            place,
-        );
-        let keys = self.keys(node, place, kind, key);
-        Some(Entry {
-            name: extend::entry_name(node),
-            shape,
-            kind,
-            each_row: self.each_row(node, place),
-            when: self.test(node.get("when"), &format!("{shape} when")),
-            key: keys,
-            withdraw: self.test(node.get("withdraw"), &format!("{shape} withdraw")),
-            reason: match self.word(node.get("reason"), &["entered-in-error", "cancelled"]) {
-                1 => WithdrawReason::Cancelled,
-                _ => WithdrawReason::EnteredInError,
-            },
-            preliminary: self.test(node.get("preliminary"), &format!("{shape} preliminary")),
-            authority: match (
-                node.get("authority"),
-                self.word(node.get("authority"), &["primary", "snapshot"]),
-            ) {
-                (None, _) if shape == "Patient" => Authority::Snapshot,
-                (Some(_), 1) => Authority::Snapshot,
-                _ => Authority::Primary,
-            },
-            merge: match node.get("carry") {
-                None => shape == "Patient",
-                some => self.word(some, &["replace", "merge"]) == 1,
-            },
-            scope: self.expression(node.get("scope"), &format!("{shape} scope"), Kinds::SCALAR),
-            time: self.expression(node.get("time"), &format!("{shape} time"), MOMENT),
-            profile,
-            refers: members.iter().flatten().any(|member| member.body.refers()),
-            body: members?,
-        })
-    }
-
-    /// Which of some words stands there; the first when nothing does.
-    fn word(&mut self, node: Option<&Node>, words: &[&str]) -> usize {
-        let Some(node) = node.filter(|node| !matches!(node.kind, Kind::Empty)) else {
-            return 0;
-        };
-        let text = node.text().unwrap_or("");
-        if let Some(at) = words.iter().position(|word| *word == text) {
-            return at;
-        }
-        let says = format!("one of `{}` is wanted here", words.join("`, `"));
-        let problem = Problem::at(Code::MAP_KEY, &node.spot, says);
-        self.compiler
-            .problem(problem.did_you_mean(text, words.iter().copied()));
-        0
-    }
-
-    fn each_row(&mut self, node: &Node, place: Place) -> bool {
-        match node.get("each") {
-            None => place == Place::Row,
-            some => self.word(some, &["draft", "row"]) == 1,
-        }
-    }
-
-    fn keys(
-        &mut self,
-        node: &Node,
-        place: Place,
-        kind: Option<ResourceType>,
-        key: &Key,
-    ) -> Vec<Expression> {
-        if place != Place::Resource {
-            return Vec::new();
-        }
-        let listed = list(node.get("key"));
-        if listed.is_empty() && kind != Some(ResourceType::Patient) {
-            let says = "`key:` is missing: what makes this thing the same when it is sent again";
-            self.problem(Code::MAP_KEY, &key.spot, says);
-        }
-        let element = format!("{} key", key.text);
-        let compiled = listed
-            .iter()
-            .map(|node| self.compiler.plain(node, &element, Kinds::SCALAR));
-        compiled.collect::<Vec<_>>().into_iter().flatten().collect()
-    }
-
-    fn profile(
-        &mut self,
-        node: Option<&Node>,
-        shape: &str,
-        has_meta: bool,
-        place: Place,
-    ) -> Option<Box<str>> {
-        if place != Place::Resource || has_meta {
-            return None;
-        }
-        let usual = PROFILES
-            .iter()
-            .find(|(kind, _)| *kind == shape)
-            .map(|(_, canonical)| *canonical);
-        let Some(node) = node.filter(|node| !matches!(node.kind, Kind::Empty)) else {
-            return usual.map(Into::into);
-        };
-        let name = node.text().unwrap_or("");
-        let of_type = PROFILES
-            .iter()
-            .filter(|(kind, _)| *kind == shape)
-            .map(|(_, canonical)| *canonical);
-        let found = of_type
-            .clone()
-            .find(|canonical| canonical.rsplit('/').next() == Some(name));
-        if found.is_none() {
-            let says = format!("JP Core 1.2.0 has no profile `{name}` of {shape}");
-            let problem = Problem::at(Code::MAP_ELEMENT, &node.spot, says);
-            let names = of_type.filter_map(|canonical| canonical.rsplit('/').next());
-            self.compiler.problem(problem.did_you_mean(name, names));
-        }
-        found.map(Into::into)
-    }
-
-    fn item(&mut self, node: &Node) -> Option<ItemPlan> {
-        self.map(
-            node,
-            &[
-                "class",
-                "event",
-                "focus",
-                "members",
-                "occurred_at",
-                "urgency",
-                "hold",
-                "when",
-            ],
-        );
-        let focus = self.named_entry(node.get("focus"), &node.spot);
-        let members: Vec<Option<usize>> = list(node.get("members"))
-            .iter()
-            .map(|member| self.named_entry(Some(member), &node.spot))
-            .collect();
-        let class = match node.get("class") {
-            Some(class) => {
-                if let Kind::Text { text, quoted: true } = &class.kind
-                    && ItemClass::find(text).is_none()
-                {
-                    let problem = Problem::at(
-                        Code::MAP_KEY,
-                        &class.spot,
-                        format!("no item class is named `{text}`"),
-                    );
-                    let known = ItemClass::ALL.iter().map(|class| class.code());
-                    self.compiler.problem(problem.did_you_mean(text, known));
-                }
-                self.expression(Some(class), "item class", Kinds::SCALAR)
-            }
-            None => {
-                self.problem(Code::MAP_KEY, &node.spot, "`class:` of the item is missing");
-                None
-            }
-        };
-        let event = match self.word(
-            node.get("event"),
-            &[
-                "recorded",
-                "alarm",
-                "document-arrived",
-                "admitted",
-                "discharged",
-                "transferred",
-            ],
-        ) {
-            1 => ItemEvent::Alarm,
-            2 => ItemEvent::DocumentArrived,
-            3 => ItemEvent::Admitted,
-            4 => ItemEvent::Discharged { death: false },
-            5 => ItemEvent::Transferred,
-            _ => ItemEvent::Recorded,
-        };
-        let urgency = match node.get("urgency") {
-            None => Some(Expression::Text("u2".into())),
-            some => self.expression(some, "item urgency", Kinds::TEXT),
-        };
-        Some(ItemPlan {
-            class: class?,
-            event,
-            focus: focus?,
-            members: members.into_iter().collect::<Option<_>>()?,
-            occurred_at: self.expression(node.get("occurred_at"), "item occurred_at", MOMENT),
-            urgency: urgency?,
-            hold: self.test(node.get("hold"), "item hold"),
-            when: self.test(node.get("when"), "item when"),
-        })
-    }
-
-    fn named_entry(&mut self, node: Option<&Node>, spot: &Spot) -> Option<usize> {
-        let Some(node) = node else {
-            self.problem(
-                Code::MAP_KEY,
-                spot,
-                "`focus:` names the entry of `resources:` the item is about",
-            );
-            return None;
-        };
-        let name = node.text().unwrap_or("");
-        let found = self.compiler.entries.iter().position(|known| known == name);
-        if found.is_none() {
-            let says = format!("no entry of `resources:` is named `{name}`");
-            let problem = Problem::at(Code::MAP_ELEMENT, &node.spot, says);
-            let known = self.compiler.entries.clone();
-            self.compiler
-                .problem(problem.did_you_mean(name, known.iter().map(String::as_str)));
-        }
-        found
-    }
-
     /// A test beside the mapping.
     fn beside(&mut self, node: &Node) -> Option<TestPlan> {
         self.map(node, &["name", "input", "file", "expect", "findings"]);
@@ -670,49 +373,7 @@ impl Loader<'_, '_> {
     }
 }
 
-/// Where an entry stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Resource,
-    Row,
-    Patch,
-}
-
 const MOMENT: Kinds = Kinds::DATE.or(Kinds::DATE_TIME).or(Kinds::INSTANT);
-
-/// Profiles a mapping may claim, by type; the first of a type unless it names another.
-const PROFILES: &[(&str, &str)] = &[
-    ("AllergyIntolerance", profile::ALLERGY_INTOLERANCE),
-    ("Condition", profile::CONDITION),
-    ("Condition", profile::CONDITION_DIAGNOSIS),
-    ("Coverage", profile::COVERAGE),
-    ("DiagnosticReport", profile::DIAGNOSTIC_REPORT_COMMON),
-    ("DiagnosticReport", profile::DIAGNOSTIC_REPORT_LAB),
-    ("DiagnosticReport", profile::DIAGNOSTIC_REPORT_MICROBIOLOGY),
-    ("DiagnosticReport", profile::DIAGNOSTIC_REPORT_RADIOLOGY),
-    ("DocumentReference", profile::DOCUMENT_REFERENCE),
-    ("Encounter", profile::ENCOUNTER),
-    ("Immunization", profile::IMMUNIZATION),
-    ("Location", profile::LOCATION),
-    (
-        "MedicationAdministration",
-        profile::MEDICATION_ADMINISTRATION,
-    ),
-    ("MedicationRequest", profile::MEDICATION_REQUEST),
-    ("MedicationRequest", profile::MEDICATION_REQUEST_INJECTION),
-    ("Observation", profile::OBSERVATION_COMMON),
-    ("Observation", profile::OBSERVATION_LAB),
-    ("Observation", profile::OBSERVATION_MICROBIOLOGY),
-    ("Observation", profile::OBSERVATION_VITAL_SIGNS),
-    ("Observation", profile::OBSERVATION_BODY_MEASUREMENT),
-    ("Observation", profile::OBSERVATION_SOCIAL_HISTORY),
-    ("Organization", profile::ORGANIZATION),
-    ("Patient", profile::PATIENT),
-    ("Practitioner", profile::PRACTITIONER),
-    ("Procedure", profile::PROCEDURE),
-    ("ServiceRequest", profile::SERVICE_REQUEST),
-    ("Specimen", profile::SPECIMEN),
-];
 
 /// The members of a list; none for anything else.
 pub(crate) fn list(node: Option<&Node>) -> &[Node] {

@@ -272,7 +272,7 @@ impl<'a> Run<'a> {
             Test::All(parts) => parts.iter().all(|part| self.holds(part)),
             Test::Any(parts) => parts.iter().any(|part| self.holds(part)),
             Test::Not(part) => !self.holds(part),
-            Test::Present(expression, present) => !self.value(expression).is_nothing() == *present,
+            Test::Present(expression, present) => self.value(expression).is_nothing() != *present,
             Test::True(expression) => matches!(self.value(expression), Value::Bool(true)),
             Test::In(expression, choices, within) => {
                 let value = self.value(expression);

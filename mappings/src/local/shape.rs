@@ -393,7 +393,12 @@ fn literal(
 ) -> Option<Body> {
     let is_date = |least: usize| {
         let digits = text.get(..10).unwrap_or(text).replace('-', "");
-        let form = text.bytes().nth(4).is_none_or(|byte| byte == b'-') && text.len() >= least;
+        let form = text
+            .as_bytes()
+            .get(4)
+            .copied()
+            .is_none_or(|byte| byte == b'-')
+            && text.len() >= least;
         form && crate::moment::Moment::parse(&digits, jiff::tz::Offset::UTC).is_ok()
     };
     let wrong = match found.kind {

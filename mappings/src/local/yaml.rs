@@ -74,7 +74,7 @@ impl Node {
 ///
 /// # Errors
 /// The first thing that is not YAML, or not the YAML a mapping uses.
-pub(crate) fn parse(source: &Arc<Source>) -> Result<Node, Problem> {
+pub(crate) fn parse(source: &Arc<Source>) -> Result<Node, Box<Problem>> {
     let whole = Spot {
         source: Arc::clone(source),
         start: 0,
@@ -82,7 +82,7 @@ pub(crate) fn parse(source: &Arc<Source>) -> Result<Node, Problem> {
     };
     if source.text.len() > limits::MAPPING_BYTES {
         let text = format!("a mapping has at most {} KiB", limits::MAPPING_BYTES / 1024);
-        return Err(Problem::at(Code::MAP_LIMIT, &whole, text));
+        return Err(Problem::at(Code::MAP_LIMIT, &whole, text).into());
     }
     let mut reader = Reader {
         source,
@@ -128,8 +128,8 @@ impl Reader<'_> {
         }
     }
 
-    fn take(&mut self, event: Event<'_>, spot: Spot) -> Result<(), Problem> {
-        let refuse = |spot: &Spot, text: &str| Err(Problem::at(Code::MAP_YAML, spot, text));
+    fn take(&mut self, event: Event<'_>, spot: Spot) -> Result<(), Box<Problem>> {
+        let refuse = |spot: &Spot, text: &str| Err(Problem::at(Code::MAP_YAML, spot, text).into());
         match event {
             Event::Scalar(_, _, anchor, _)
             | Event::SequenceStart(_, anchor, _)
@@ -165,25 +165,25 @@ impl Reader<'_> {
         }
     }
 
-    fn push(&mut self, open: Open) -> Result<(), Problem> {
+    fn push(&mut self, open: Open) -> Result<(), Box<Problem>> {
         let (Open::List(spot, _) | Open::Map(spot, ..)) = &open;
         if let Some(Open::Map(_, _, None)) = self.open.last() {
             let text = "a key is a text, not a list or map";
-            return Err(Problem::at(Code::MAP_YAML, spot, text));
+            return Err(Problem::at(Code::MAP_YAML, spot, text).into());
         }
         if self.open.len() >= limits::MAPPING_DEPTH {
             let text = format!("more than {} levels deep", limits::MAPPING_DEPTH);
-            return Err(Problem::at(Code::MAP_LIMIT, spot, text));
+            return Err(Problem::at(Code::MAP_LIMIT, spot, text).into());
         }
         self.open.push(open);
         Ok(())
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, spot: Spot) -> Result<(), Problem> {
+    fn scalar(&mut self, text: &str, style: ScalarStyle, spot: Spot) -> Result<(), Box<Problem>> {
         if let Some(Open::Map(_, entries, pending @ None)) = self.open.last_mut() {
             if entries.iter().any(|(key, _)| key.text == text) {
                 let text = format!("`{text}` stands here twice");
-                return Err(Problem::at(Code::MAP_YAML, &spot, text));
+                return Err(Problem::at(Code::MAP_YAML, &spot, text).into());
             }
             *pending = Some(Key {
                 text: text.to_owned(),
@@ -204,11 +204,11 @@ impl Reader<'_> {
         self.place(Node { spot, kind })
     }
 
-    fn place(&mut self, node: Node) -> Result<(), Problem> {
+    fn place(&mut self, node: Node) -> Result<(), Box<Problem>> {
         self.nodes += 1;
         if self.nodes > limits::MAPPING_NODES {
             let text = format!("more than {} values", limits::MAPPING_NODES);
-            return Err(Problem::at(Code::MAP_LIMIT, &node.spot, text));
+            return Err(Problem::at(Code::MAP_LIMIT, &node.spot, text).into());
         }
         match self.open.last_mut() {
             Some(Open::List(_, nodes)) => nodes.push(node),
@@ -227,7 +227,7 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Node, Problem> {
+    fn read(text: &str) -> Result<Node, Box<Problem>> {
         parse(&Arc::new(Source {
             name: "t.yaml".to_owned(),
             text: text.to_owned(),

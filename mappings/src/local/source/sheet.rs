@@ -66,15 +66,7 @@ impl Sheet {
         let mut row: Vec<String> = Vec::new();
         let mut current = 0;
         let mut bytes = 0;
-        let mut finish = |row: &mut Vec<String>| {
-            if row.is_empty() {
-                row.push(String::new());
-            }
-            // Writing into memory does not fail.
-            let _ = writer.write_record(&*row);
-            row.clear();
-        };
-        while let Ok(Some(cell)) = cells.next_cell() {
+        while let Some(cell) = cells.next_cell().map_err(|_| refuse("sheet"))? {
             let (line, column) = cell.get_position();
             if column as usize >= limits::LOCAL_COLUMNS || line < current {
                 continue;
@@ -87,7 +79,7 @@ impl Sheet {
                 return Err(refuse("sheet"));
             }
             while current < line {
-                finish(&mut row);
+                finish(&mut writer, &mut row);
                 current += 1;
             }
             while row.len() < column as usize {
@@ -95,12 +87,19 @@ impl Sheet {
             }
             row.push(text);
         }
-        finish(&mut row);
-        drop(finish);
-        // Excel leaves out cells at the end of a row; all rows get the width of the widest.
-        let csv = writer.into_inner().map_err(|_| refuse("sheet"))?;
-        Ok(csv)
+        finish(&mut writer, &mut row);
+        writer.into_inner().map_err(|_| refuse("sheet"))
     }
+}
+
+/// Writes a row; an empty one keeps its line.
+fn finish(writer: &mut csv::Writer<Vec<u8>>, row: &mut Vec<String>) {
+    if row.is_empty() {
+        row.push(String::new());
+    }
+    // Writing into memory does not fail.
+    let _ = writer.write_record(&*row);
+    row.clear();
 }
 
 fn text(value: DataRef<'_>) -> String {

@@ -60,7 +60,7 @@ fn append(tree: &mut Tree<'static>, top: u32, root: u32, words: &str) -> Option<
 
 fn element(tree: &mut Tree<'static>, parent: u32, start: &BytesStart<'_>) -> Option<u32> {
     let name = start.local_name().as_ref().to_owned();
-    let node = tree.add(Some(parent), String::from(name), "", Form::Object)?;
+    let node = tree.add(Some(parent), name, "", Form::Object)?;
     for attribute in start.attributes() {
         let attribute = attribute.ok()?;
         let name: &str = attribute.key.as_ref();
