@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
@@ -73,6 +73,8 @@ pub struct Engine {
     /// After an unclean end the messages that may have caused it, those that waited up to this position,
     /// run one by one, each attempt counted before it; 0 = none.
     pub singly_up_to: AtomicI64,
+    /// The last batch was full.
+    pub behind: AtomicBool,
 }
 
 impl Engine {
@@ -92,6 +94,11 @@ impl Engine {
         } else {
             Did::Nothing
         })
+    }
+
+    /// Whether the last batch was as large as one may be: more waits behind it.
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
     }
 
     /// When the next notice falls due.
@@ -124,6 +131,10 @@ impl Engine {
             singly = false;
             waiting = self.store.waiting(limits::PROCESS_BATCH).await?;
         }
+        self.behind.store(
+            singly || waiting.len() >= limits::PROCESS_BATCH,
+            Ordering::Relaxed,
+        );
         if waiting.is_empty() {
             return Ok(Did::Nothing);
         }

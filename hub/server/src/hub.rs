@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -36,6 +36,9 @@ use crate::wake::Wake;
 
 /// How long a lost signal or another process's write may go unnoticed.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long a room lets work gather once there is some: each statement costs the same for one message as
+/// for a hundred. A full group is followed by the next at once.
+const GATHER: Duration = Duration::from_millis(10);
 /// How long a room waits when there was no room: what it does would fail again, and a peer would hear the
 /// same again and again.
 const NO_ROOM: Duration = Duration::from_secs(1);
@@ -155,6 +158,7 @@ impl Hub {
                 engine: wake.stored.clone(),
                 backoff: checked.backoff,
                 breaker: Breaker::new(checked.backoff.first, checked.backoff.most),
+                behind: false,
             })
             .collect();
         let (told, longest_wait) = (inbox.clone(), checked.backoff.most);
@@ -170,6 +174,7 @@ impl Hub {
             in_flight,
             outbox: wake.outbox.clone(),
             singly_up_to: AtomicI64::new(0),
+            behind: AtomicBool::new(false),
         });
         let paused = Arc::new(RwLock::new(Vec::new()));
         Ok(Self {
@@ -456,12 +461,15 @@ async fn run_engine(
             if stop.is_cancelled() {
                 return Ok(());
             }
+            if !engine.is_behind() {
+                tokio::time::sleep(GATHER).await;
+            }
             continue;
         }
         let next = or_later(engine.next_due().await, "not looked at")?.flatten();
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = wake.stored.notified() => {}
+            () = wake.stored.notified() => tokio::time::sleep(GATHER).await,
             () = tokio::time::sleep(until(next, engine.clock.now())) => {}
         }
     }
@@ -492,12 +500,15 @@ async fn run_courier(
             }
         };
         if did == Did::Work && !stop.is_cancelled() {
+            if !courier.behind {
+                tokio::time::sleep(GATHER).await;
+            }
             continue;
         }
         let next = or_later(courier.next_due().await, "not looked at")?.flatten();
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = signal => {}
+            () = signal => tokio::time::sleep(GATHER).await,
             () = tokio::time::sleep(until(next, courier.clock.now())) => {}
         }
     }

@@ -95,6 +95,8 @@ pub struct Courier {
     pub backoff: Backoff,
     /// Pauses the sink when the peer is unavailable.
     pub breaker: Breaker,
+    /// The last group was as large as one may be: more waits behind it.
+    pub behind: bool,
 }
 
 /// What the checks before sending decided about a due delivery.
@@ -123,6 +125,7 @@ impl Courier {
             in_flight.extend(due.iter().map(|due| due.id.clone()));
             due
         };
+        self.behind = due.len() >= limit;
         if due.is_empty() {
             return Ok(Did::Nothing);
         }
