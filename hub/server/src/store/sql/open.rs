@@ -61,7 +61,14 @@ impl Database {
     pub async fn open(place: impl Into<Place>, access: Access) -> Result<Self, StoreError> {
         let place = place.into();
         let broken = |error: std::io::Error| StoreError::Broken(Box::new(error));
-        std::fs::create_dir_all(&place.folder).map_err(broken)?;
+        if !place.folder.is_dir() {
+            std::fs::create_dir_all(&place.folder).map_err(broken)?;
+            // The name of the folder must outlive a power cut as well as what lies in it.
+            if let Some(parent) = place.folder.parent().filter(|parent| parent.is_dir()) {
+                let parent = std::fs::File::open(parent).map_err(broken)?;
+                parent.sync_all().map_err(broken)?;
+            }
+        }
         match &place.server {
             None => Self::file(&place.folder, access).await,
             Some(server) => Self::server(&place.folder, server, access).await,
