@@ -9,6 +9,7 @@ pub mod convert;
 pub mod ingest;
 mod log;
 mod prebuilt;
+pub mod recovery;
 mod senders;
 mod stock;
 pub mod walk;

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 use super::{Exit, complain, say};
-use crate::bench::{convert, ingest, walk};
+use crate::bench::{convert, ingest, recovery, walk};
 
 /// Measures the hub against its limit in the same run.
 #[derive(Debug, clap::Args)]
@@ -37,6 +37,24 @@ enum What {
         #[command(flatten)]
         walk: WalkArguments,
     },
+    /// A hub with a long queue is killed again and again: time to listening, time to an empty queue.
+    Recovery(RecoveryArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct RecoveryArguments {
+    /// Everything as one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Messages that wait.
+    #[arg(long, default_value_t = 100_000)]
+    waiting: usize,
+    /// The ledger in PostgreSQL: its address, as in `[ledger] database`; an empty database.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// Folder on the disk to measure; a folder of its own is made there and removed.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -104,14 +122,22 @@ impl Bench {
     /// # Errors
     /// When it cannot run here.
     pub async fn run(self) -> anyhow::Result<Exit> {
-        let (report, common) = match self.what {
-            What::Convert { common } => (convert::run(common.seconds(8.0))?, common),
+        let (report, json) = match self.what {
+            What::Convert { common } => (convert::run(common.seconds(8.0))?, common.json),
             What::Ingest { common, dir } => {
                 let folder = own_folder(dir)?;
-                (
-                    ingest::run(common.seconds(60.0), folder.path()).await?,
-                    common,
-                )
+                let report = ingest::run(common.seconds(60.0), folder.path()).await?;
+                (report, common.json)
+            }
+            What::Recovery(recovery) => {
+                let folder = own_folder(recovery.dir)?;
+                let options = recovery::Options {
+                    waiting: recovery.waiting,
+                    database: recovery.database,
+                    program: std::env::current_exe()?,
+                };
+                let report = recovery::run(&options, folder.path()).await?;
+                (report, recovery.json)
             }
             What::Walk { common, walk } => {
                 let mut folder = own_folder(walk.dir.clone())?;
@@ -120,10 +146,10 @@ impl Bench {
                     complain(&format!("kept: {}", folder.path().display()));
                 }
                 let options = walk.options(common.seconds(120.0))?;
-                (walk::run(&options, folder.path()).await?, common)
+                (walk::run(&options, folder.path()).await?, common.json)
             }
         };
-        if common.json {
+        if json {
             say(&serde_json::to_string(&report)?);
         } else {
             for line in report.lines() {
