@@ -14,6 +14,7 @@ use crate::hub::{Config, Folders, Hub};
 use crate::office::Office;
 use crate::peers::{District, SINKS};
 use crate::sender::Sender;
+use crate::stores::{On, on_each_store};
 use crate::story::{self, Dice};
 
 const INPATIENTS: usize = 600;
@@ -42,6 +43,7 @@ const POINTS: [&str; 9] = [
 
 /// The district, the hub's folders, and the sender.
 struct Trial {
+    on: On,
     people: Vec<Person>,
     folders: Folders,
     district: District,
@@ -53,13 +55,13 @@ struct Trial {
 }
 
 impl Trial {
-    async fn prepare(seed: u64) -> Self {
+    async fn prepare(on: On, seed: u64) -> Self {
         let mut dice = Dice(seed);
         let numbers = 1001..1001 + (INPATIENTS + OUTPATIENTS) as u64;
         let people: Vec<Person> = numbers.map(Person::synthetic).collect();
         let folders = Folders::new();
         let district = District::with_rest_ward(folders.root.path(), &people[..INPATIENTS]).await;
-        let office = Office::open(&folders.data()).await;
+        let office = Office::open(folders.home(&on)).await;
         office.enrol(&people[INPATIENTS..]).await;
         office.admit(&people[..INPATIENTS]).await;
         let sender = Sender::start(
@@ -67,6 +69,7 @@ impl Trial {
             &mut dice,
         );
         Self {
+            on,
             people,
             folders,
             district,
@@ -85,7 +88,7 @@ impl Trial {
             ward_by_rest: true,
             retry_millis: 100,
             env: vec![("RENKEI_KILL_AT", format!("{point}:{}", flag.display()))],
-            ..Config::default()
+            ..Config::on(&self.on)
         };
         self.folders.configure(&config, &self.district);
         let hub = Hub::start(&self.folders, &config).await;
@@ -122,7 +125,7 @@ impl Trial {
     async fn pace(&self) {
         for (sink, path) in SINKS.into_iter().zip(["/posts", "/messages", "/posts"]) {
             let latency = if self.pending(sink).await < 200 {
-                300
+                1_000
             } else {
                 30
             };
@@ -148,11 +151,11 @@ impl Trial {
         .await;
         until_within(
             "enough is undelivered",
-            Duration::from_secs(60),
+            Duration::from_secs(120),
             async || {
                 let enough = self.pending("mcs").await >= 60
                     && self.pending("all").await >= UNDELIVERED + 40;
-                if !enough && self.office.number("SELECT count(*) FROM waiting").await == 0 {
+                if !enough && self.office.number("SELECT count(*) FROM waiting").await < 16 {
                     self.sender.tell(|orders| orders.story += 2);
                 }
                 enough
@@ -180,7 +183,8 @@ impl Trial {
         let (unacknowledged, undelivered) =
             (self.sender.unacknowledged(), self.pending("all").await);
         eprintln!(
-            "crash: {point}: {unacknowledged} unacknowledged, {undelivered} undelivered, {} acknowledged",
+            "crash on {:?}: {point}: {unacknowledged} unacknowledged, {undelivered} undelivered, {} acknowledged",
+            self.on,
             self.sender.acknowledged()
         );
         if unacknowledged >= UNACKNOWLEDGED && undelivered >= UNDELIVERED {
@@ -200,7 +204,7 @@ impl Trial {
         let hub = self.start("anywhere").await;
         self.sender
             .tell(|orders| orders.fill = self.sender.acknowledged() < ACKNOWLEDGED);
-        let patience = Duration::from_secs(180);
+        let patience = Duration::from_secs(600);
         until_within("enough was acknowledged", patience, async || {
             self.sender.acknowledged() >= ACKNOWLEDGED + ACKNOWLEDGED / 10
         })
@@ -215,19 +219,18 @@ impl Trial {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_and_nobody_is_told_twice() {
+async fn nothing_is_lost_and_nobody_is_told_twice(on: On) {
     let began = Instant::now();
     let seed = story::seed();
-    say(&format!(
-        "crash: seed {seed} (RENKEI_SEED={seed} plays it again)"
-    ));
-    let mut trial = Trial::prepare(seed).await;
+    let name = format!("crash on {on:?}");
+    let say = |figure: &str| say(&format!("{name}: {figure}"));
+    say(&format!("seed {seed} (RENKEI_SEED={seed} plays it again)"));
+    let mut trial = Trial::prepare(on, seed).await;
     let story = INPATIENTS * 18;
     while trial.counted() < KILLS || trial.next_point_count() < KILLS_PER_POINT {
         trial.live_and_die(story / KILLS).await;
         assert!(
-            began.elapsed() < Duration::from_secs(600),
+            began.elapsed() < Duration::from_secs(1_200),
             "{:?}",
             trial.kills
         );
@@ -253,32 +256,32 @@ async fn nothing_is_lost_and_nobody_is_told_twice() {
         .filter(|step| step.corrects);
     let corrections = corrections.count();
     say(&format!(
-        "crash: kills {} {kills:?}",
+        "kills {} {kills:?}",
         kills.values().sum::<usize>()
     ));
     say(&format!(
-        "crash: acknowledged {} (messages {said}, of them corrections {corrections}, duplicates {repeated})",
+        "acknowledged {} (messages {said}, of them corrections {corrections}, duplicates {repeated})",
         said + repeated
     ));
     say(&format!(
-        "crash: told {} events, {} corrections, {} cancellations at {} sinks",
+        "told {} events, {} corrections, {} cancellations at {} sinks",
         found.events,
         found.corrections,
         found.cancellations,
         SINKS.len()
     ));
-    say(&format!("crash: lost {}", found.lost.len()));
-    say(&format!("crash: effects twice {}", found.twice.len()));
+    say(&format!("lost {}", found.lost.len()));
+    say(&format!("effects twice {}", found.twice.len()));
     say(&format!(
-        "crash: order inversions per (sink, person) {}",
+        "order inversions per (sink, person) {}",
         found.inversions.len()
     ));
-    say(&format!("crash: repeated sends {}", found.repeated_sends));
+    say(&format!("repeated sends {}", found.repeated_sends));
     say(&format!(
-        "crash: longest recovery to listening {} ms",
+        "longest recovery to listening {} ms",
         longest_start.as_millis()
     ));
-    say(&format!("crash: took {} s", began.elapsed().as_secs()));
+    say(&format!("took {} s", began.elapsed().as_secs()));
     assert!(said + repeated >= ACKNOWLEDGED);
     assert!(repeated * 100 >= said * 4 && corrections * 100 >= said * 2);
     found.assert_none(seed);
@@ -293,4 +296,8 @@ impl Trial {
             .min()
             .unwrap()
     }
+}
+
+on_each_store! {
+    nothing_is_lost_and_nobody_is_told_twice,
 }
