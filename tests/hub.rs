@@ -237,6 +237,7 @@ pub(crate) struct Hub {
     child: Child,
     pub(crate) log: PathBuf,
     pub(crate) listening: HashMap<String, SocketAddr>,
+    began: Instant,
     /// From the start of the process until it had said where it listens.
     pub(crate) start: Duration,
 }
@@ -244,6 +245,11 @@ pub(crate) struct Hub {
 impl Hub {
     /// Starts it and waits until its sources run.
     pub(crate) async fn start(folders: &Folders, config: &Config) -> Self {
+        Self::spawn(folders, config).listens().await
+    }
+
+    /// Starts it.
+    pub(crate) fn spawn(folders: &Folders, config: &Config) -> Self {
         let runs = std::fs::read_dir(folders.root.path()).unwrap().count();
         let log = folders.path(&format!("hub-{runs}.log"));
         let began = Instant::now();
@@ -251,12 +257,18 @@ impl Hub {
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        let mut hub = Self {
+        Self {
             child,
             log,
             listening: HashMap::new(),
+            began,
             start: Duration::ZERO,
-        };
+        }
+    }
+
+    /// Waits until its sources run.
+    pub(crate) async fn listens(mut self) -> Self {
+        let hub = &mut self;
         until("the hub listens", async || {
             if let Some(status) = hub.child.try_wait().unwrap() {
                 panic!("the hub ended with {status}:\n{}", hub.log_text());
@@ -264,7 +276,7 @@ impl Hub {
             hub.log_text().contains("listening")
         })
         .await;
-        hub.start = began.elapsed();
+        hub.start = hub.began.elapsed();
         until("the hub runs", async || {
             hub.log_text().contains("hub running")
         })
@@ -280,7 +292,7 @@ impl Hub {
                 hub.listening.insert(source, address.parse().unwrap());
             }
         }
-        hub
+        self
     }
 
     fn command(folders: &Folders, config: &Config) -> Command {

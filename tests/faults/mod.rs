@@ -4,6 +4,8 @@
 //! flows.
 
 mod clock;
+mod cluster;
+mod database;
 mod disk;
 mod load;
 mod network;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -13,6 +13,8 @@ pub(crate) enum Wire {
     Whole,
     /// Connections are taken, and nothing ever comes of them.
     Silent,
+    /// What was open stays open in silence, for ever; what is new arrives.
+    Forgotten,
     /// Connections break at once.
     Cut,
 }
@@ -26,7 +28,11 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// A wire to the peer at `url`.
     pub(crate) async fn to(url: &str) -> Self {
-        let peer: SocketAddr = url.strip_prefix("http://").unwrap().parse().unwrap();
+        Self::between(url.strip_prefix("http://").unwrap().parse().unwrap()).await
+    }
+
+    /// A wire to whoever listens there.
+    pub(crate) async fn between(peer: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (wire, state) = watch::channel(Wire::Whole);
@@ -36,6 +42,11 @@ impl Proxy {
             }
         });
         Self { address, wire }
+    }
+
+    /// Where the wire begins.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Where the hub reaches the peer over this wire.
@@ -51,17 +62,28 @@ impl Proxy {
 
 async fn carry(mut near: TcpStream, peer: SocketAddr, mut state: watch::Receiver<Wire>) {
     let wire = *state.borrow_and_update();
-    if wire == Wire::Whole
-        && let Ok(mut far) = TcpStream::connect(peer).await
+    let mut far = None;
+    if matches!(wire, Wire::Whole | Wire::Forgotten)
+        && let Ok(stream) = TcpStream::connect(peer).await
     {
+        let far = far.insert(stream);
         tokio::select! {
-            _ended = copy_bidirectional(&mut near, &mut far) => return,
+            _ended = copy_bidirectional(&mut near, far) => return,
             _changed = state.changed() => {}
         }
     }
-    if *state.borrow_and_update() == Wire::Silent {
+    let wire = *state.borrow_and_update();
+    match wire {
         // Held open in silence until the wire changes; then it was lost long ago.
-        let _changed = state.changed().await;
+        Wire::Silent => {
+            let _changed = state.changed().await;
+        }
+        // Until this end gives it up; the other end hears nothing of that either.
+        Wire::Forgotten => {
+            let mut swallowed = [0; 4096];
+            while matches!(near.read(&mut swallowed).await, Ok(1..)) {}
+        }
+        Wire::Whole | Wire::Cut => {}
     }
     // A reset, not an orderly end.
     let _abrupt = near.set_zero_linger();

@@ -85,7 +85,7 @@ impl Trial {
         let folders = Folders::new();
         let district = District::with_rest_ward(folders.root.path(), &people).await;
         prepare(&folders, &district, &mut config).await;
-        let office = Office::open(&folders.data()).await;
+        let office = Office::open(folders.home(&config.on)).await;
         office.enrol(&people[inpatients..]).await;
         office.admit(&people[..inpatients]).await;
         office.admit(&people[people.len() - 1..]).await;
@@ -149,6 +149,11 @@ impl Trial {
             self.sender.unacknowledged() == 0 && self.office.is_idle().await
         })
         .await;
+    }
+
+    /// Looks into the ledger anew, after its server has gone and come back.
+    pub(crate) async fn look_again(&mut self) {
+        self.office = Office::open(self.folders.home(&self.config.on)).await;
     }
 
     /// Starts the hub again, after it has ended.

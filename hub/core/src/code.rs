@@ -150,6 +150,7 @@ codes! {
     CFG_LOCKED = "RNK-CFG-004", "another hub holds this database";
     CFG_SCHEMA_NEWER = "RNK-CFG-005", "the database was written by a newer renkei";
     CFG_FORGETFUL = "RNK-CFG-007", "the database server does not promise to keep what it has committed";
+    CFG_NO_ENTRY = "RNK-CFG-008", "the database server does not let the hub in, or not do its work";
     CFG_CSV_ROW = "RNK-CFG-006", "a row of an imported CSV file was refused";
     // OPS: alarms the hub raises about itself
     OPS_WAITING = "RNK-OPS-001", "messages wait longer than they should before they are processed";

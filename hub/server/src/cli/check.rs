@@ -8,6 +8,7 @@ use super::{ConfigFile, Exit, complain, say};
 use crate::config::file::File;
 use crate::config::{Checked, Problem};
 use crate::hub;
+use crate::store::sql::Database;
 
 /// Checks a configuration.
 #[derive(Debug, clap::Args)]
@@ -39,6 +40,15 @@ impl Check {
             return Ok(Exit::Done);
         }
         let mut all_answer = true;
+        if checked.place.server.is_some() {
+            match Database::answers(&checked.place).await {
+                Ok(()) => say("ledger: answers"),
+                Err(error) => {
+                    all_answer = false;
+                    complain(&format!("ledger: {}", chain(&error)));
+                }
+            }
+        }
         for (name, sink) in hub::sinks(&checked, &(Arc::new(SystemClock) as _))? {
             match sink.probe().await {
                 Ok(()) => say(&format!("peer.{name}: answers")),

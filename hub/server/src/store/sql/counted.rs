@@ -36,7 +36,7 @@ fn chunks(rows: usize) -> usize {
 }
 
 fn said(ledger: &Database) -> usize {
-    usize::try_from(ledger.reads.said.load(Ordering::Relaxed)).unwrap()
+    usize::try_from(ledger.reads.said.count.load(Ordering::Relaxed)).unwrap()
 }
 
 /// What `verb` says, which may be `most`; and how its result is.

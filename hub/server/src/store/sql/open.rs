@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use renkei_core::Code;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, SqliteConnection};
 
 use super::Database;
 use super::lanes::{self, Lanes};
@@ -37,20 +37,27 @@ pub enum Access {
     Command,
 }
 
+/// When the server gives a statement up. A hub's senders wait for theirs; an operator's may read a lot.
+fn limit(access: Access) -> Duration {
+    Duration::from_secs(match access {
+        Access::Hub => 20,
+        Access::Command => 120,
+    })
+}
+
 /// What a session of the server must promise and may take.
-const SESSION: [(&str, &str); 6] = [
+const SESSION: [(&str, &str); 5] = [
     // An ACK is a promise: the server answers a commit when it is on its disk.
     ("synchronous_commit", "on"),
     // A hub that stands still in a transaction lets go of its rows.
     ("idle_in_transaction_session_timeout", "15s"),
     ("lock_timeout", "10s"),
-    ("statement_timeout", "60s"),
     // Short statements over indexes: compiling them costs more than running them.
     ("jit", "off"),
     ("client_min_messages", "warning"),
 ];
 /// How long a server may take to answer a call.
-const DIAL: Duration = Duration::from_secs(5);
+pub(super) const DIAL: Duration = Duration::from_secs(5);
 
 impl Database {
     /// Opens (and creates or migrates) the ledger.
@@ -71,8 +78,26 @@ impl Database {
         }
         match &place.server {
             None => Self::file(&place.folder, access).await,
-            Some(server) => Self::server(&place.folder, server, access).await,
+            Some(server) => Self::server(&place.folder, server, access)
+                .await
+                .map_err(no_entry),
         }
+    }
+
+    /// Whether the server of a ledger can be reached; a file always can.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`] or [`StoreError::Full`] when it may be reached later; otherwise as the server
+    /// says.
+    pub async fn answers(place: &Place) -> Result<(), StoreError> {
+        let Some(server) = &place.server else {
+            return Ok(());
+        };
+        let session = tokio::time::timeout(DIAL, PgConnection::connect_with(&server.0)).await;
+        let session = session.map_err(|late| StoreError::Away(Box::new(late)))?;
+        let session = session.map_err(|error| no_entry(error.into()))?;
+        session.close().await?;
+        Ok(())
     }
 
     async fn file(folder: &Path, access: Access) -> Result<Self, StoreError> {
@@ -125,8 +150,9 @@ impl Database {
             .application_name("renkei")
             .statement_cache_capacity(256)
             .disable_statement_logging()
-            .options(SESSION);
-        let said = Said::default();
+            .options(SESSION)
+            .options([("statement_timeout", limit(access).as_millis().to_string())]);
+        let said = Said::within(limit(access));
         let mut conn = dial(&options, &said).await?;
         refuse_forgetful(&mut conn).await?;
         refuse_newer(&mut conn, &POSTGRES).await?;
@@ -192,9 +218,38 @@ fn name_of(folder: &Path) -> Result<String, StoreError> {
 async fn migrate(conn: &mut Conn) -> Result<(), StoreError> {
     match &mut conn.session {
         Session::Sqlite(session) => SQLITE.run(session).await,
-        Session::Postgres(session) => POSTGRES.run(session).await,
+        Session::Postgres(session) => {
+            // A new index over millions of rows takes its time.
+            session.execute("SET statement_timeout = 0").await?;
+            let migrated = POSTGRES.run(&mut *session).await;
+            session.execute("RESET statement_timeout").await?;
+            migrated
+        }
     }
-    .map_err(|error| StoreError::Broken(Box::new(error)))
+    .map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        error => StoreError::Broken(Box::new(error)),
+    })
+}
+
+/// Who may not come in, or not do what a hub does, needs an operator: trying again changes nothing.
+fn no_entry(error: StoreError) -> StoreError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(one) = cause {
+        let state = one
+            .downcast_ref::<sqlx::Error>()
+            .and_then(sqlx::Error::as_database_error)
+            .and_then(|error| error.code());
+        if let Some(state) = state
+            && (state.starts_with("28") || ["42501", "3D000", "3F000"].contains(&&*state))
+        {
+            return StoreError::Unusable {
+                code: Code::CFG_NO_ENTRY,
+            };
+        }
+        cause = one.source();
+    }
+    error
 }
 
 /// A server that answers before it has written would break the promise of every ACK.

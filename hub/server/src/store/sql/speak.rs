@@ -16,8 +16,10 @@
 //! Called by the modules below `store/sql` only. It knows no table.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -34,8 +36,42 @@ pub(super) enum Dialect {
     Postgres,
 }
 
-/// How many statements a ledger has sent: what a group costs is held by tests that read it.
-pub(super) type Said = Arc<AtomicU64>;
+/// How a ledger's statements are counted, and how long one may go unanswered.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    /// How many it has sent: what a group costs is held by tests that read it.
+    pub(super) count: Arc<AtomicU64>,
+    /// A server that has not answered by then is not there any more: it would have given up itself.
+    pub(super) patience: Duration,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Self::within(Duration::from_secs(60))
+    }
+}
+
+impl Said {
+    /// For a ledger whose server gives up a statement after `limit`.
+    pub(super) fn within(limit: Duration) -> Self {
+        Self {
+            count: Arc::default(),
+            patience: limit + GRACE,
+        }
+    }
+
+    /// The answer of a server. A network that swallows everything tells nobody that it does.
+    async fn answered<T>(
+        &self,
+        answer: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        let answered = tokio::time::timeout(self.patience, answer).await;
+        answered.unwrap_or_else(|late| Err(io::Error::new(io::ErrorKind::TimedOut, late).into()))
+    }
+}
+
+/// For the way there and back.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// A connection, in a transaction or not.
 #[derive(Debug)]
@@ -124,7 +160,7 @@ impl On<'_> {
         | Self::Postgres(_, said)
         | Self::SqlitePool(_, said)
         | Self::PostgresPool(_, said)) = self;
-        said.fetch_add(1, Ordering::Relaxed);
+        said.count.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -233,12 +269,12 @@ impl Query {
                 .execute(pool)
                 .await?
                 .rows_affected(),
-            On::Postgres(session, _) => postgres(text, self.binds)
-                .execute(session)
+            On::Postgres(session, said) => said
+                .answered(postgres(text, self.binds).execute(session))
                 .await?
                 .rows_affected(),
-            On::PostgresPool(pool, _) => postgres(text, self.binds)
-                .execute(pool)
+            On::PostgresPool(pool, said) => said
+                .answered(postgres(text, self.binds).execute(pool))
                 .await?
                 .rows_affected(),
         })
@@ -255,11 +291,13 @@ impl Query {
         Ok(match on {
             On::Sqlite(session, _) => Line::all(sqlite(text, self.binds).fetch_all(session).await?),
             On::SqlitePool(pool, _) => Line::all(sqlite(text, self.binds).fetch_all(pool).await?),
-            On::Postgres(session, _) => {
-                Line::all(postgres(text, self.binds).fetch_all(session).await?)
+            On::Postgres(session, said) => {
+                let rows = postgres(text, self.binds).fetch_all(session);
+                Line::all(said.answered(rows).await?)
             }
-            On::PostgresPool(pool, _) => {
-                Line::all(postgres(text, self.binds).fetch_all(pool).await?)
+            On::PostgresPool(pool, said) => {
+                let rows = postgres(text, self.binds).fetch_all(pool);
+                Line::all(said.answered(rows).await?)
             }
         })
     }

@@ -5,13 +5,20 @@
 //! PostgreSQL has several writers at a time: there each of the three has a task and a connection of its
 //! own, which is made again when it breaks.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::{mpsc, oneshot};
 
+use super::open::DIAL;
 use super::speak::{Conn, Dialect, Said, Session, query};
 use crate::store::StoreError;
+
+/// How long undoing may take on a server; a connection that cannot do it is given up, and so is what it
+/// had not committed.
+const UNDO: Duration = Duration::from_secs(3);
 
 /// Whose turn it is first.
 #[derive(Debug, Clone, Copy)]
@@ -58,10 +65,16 @@ impl Link {
     async fn conn(&mut self) -> Result<&mut Conn, StoreError> {
         let conn = match (self.conn.take(), &self.again) {
             (Some(conn), _) => conn,
-            (None, Some(options)) => Conn {
-                session: Session::Postgres(PgConnection::connect_with(options).await?),
-                said: self.said.clone(),
-            },
+            (None, Some(options)) => {
+                let session = tokio::time::timeout(DIAL, PgConnection::connect_with(options));
+                let session = session
+                    .await
+                    .map_err(|late| StoreError::Away(Box::new(late)))?;
+                Conn {
+                    session: Session::Postgres(session?),
+                    said: self.said.clone(),
+                }
+            }
             (None, None) => return Err(StoreError::Broken("the connection is gone".into())),
         };
         Ok(self.conn.insert(conn))
@@ -158,7 +171,7 @@ impl Writer {
                     Err(error) => Err(error),
                 };
                 // What is reported is the first error; "no transaction is active" adds nothing.
-                if committed.is_err() && say(conn, "ROLLBACK").await.is_err() {
+                if committed.is_err() && !undone(conn).await {
                     link.hang_up();
                 }
                 committed
@@ -200,6 +213,16 @@ impl Writer {
         let stopped = || StoreError::Broken("the writer has stopped".into());
         queue.send(job).map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
+    }
+}
+
+/// Rolls back; false when the connection is of no more use.
+async fn undone(conn: &mut Conn) -> bool {
+    let dialect = conn.dialect();
+    let undoing = say(conn, "ROLLBACK");
+    match dialect {
+        Dialect::Sqlite => undoing.await.is_ok(),
+        Dialect::Postgres => matches!(tokio::time::timeout(UNDO, undoing).await, Ok(Ok(()))),
     }
 }
 
