@@ -408,3 +408,92 @@ fn nothing_in_nothing_out_unless_it_is_required() {
     assert_eq!(draft.findings[0].at, "row 3 column 値");
     assert!(report.findings.is_empty());
 }
+
+#[test]
+fn a_file_of_many_patients_is_cut_into_parts_the_same_mapping_reads() {
+    let head = "患者番号,氏名,カナ,生年月日,性別,郵便番号,住所,電話,携帯,更新日時\r\n";
+    let row = |number: &str, name: &str| format!("{number},{name},,,,,\"東京都,架空町\",,,\r\n");
+    let text = format!(
+        "{head}{}\r\n{}short\r\n{},nobody,,,,,,,,\r\n{}",
+        row("1", "山本 京子"),
+        row("2", "坂本 花"),
+        "",
+        row("1", "山本 京子")
+    );
+    let mapping = Mapping::load(
+        "x",
+        &Shipped.mapping("builtin/emr-patients").unwrap(),
+        &Shipped,
+    )
+    .unwrap();
+    let mapper = LocalMapper::new(mapping.clone(), options()).unwrap();
+    let utf16: Vec<u8> = [0xFF, 0xFE]
+        .into_iter()
+        .chain(text.encode_utf16().flat_map(u16::to_le_bytes))
+        .collect();
+    for bytes in [text.as_bytes().to_vec(), cp932(&text), utf16] {
+        let input = Input {
+            bytes: &bytes,
+            received_at: "2025-03-01T00:00:00Z".parse().unwrap(),
+            file: "",
+        };
+        let (parts, report) = mapping.split(input, &options()).unwrap();
+        assert_eq!(
+            findings(&report),
+            ["RNK-MAP-120 row 5", "RNK-MAP-002 row 6 column 患者番号"]
+        );
+        let counts: Vec<_> = parts
+            .iter()
+            .map(|part| (part.local_id.expose(), part.records))
+            .collect();
+        assert_eq!(counts, [("1", 2), ("2", 1)]);
+        for part in &parts {
+            let draft = mapper.map(&message(&part.body)).unwrap();
+            assert_eq!(draft.subject.unwrap().local_id, part.local_id);
+            assert_eq!(draft.findings, []);
+        }
+    }
+}
+
+#[test]
+fn fixed_records_are_cut_with_their_orders() {
+    let mapping =
+        Mapping::load("x", &Shipped.mapping("builtin/lab-256").unwrap(), &Shipped).unwrap();
+    let order = |key: &str, patient: &str| {
+        format!(
+            "O1000123{key:<20}{:41}{patient:<15}{patient:<15}{:<20}FY085S1402152501110700001",
+            "", "TEST"
+        )
+    };
+    let result = |key: &str| {
+        format!(
+            "A1000123{key:<20}{:<20}{:<20}E{:9}{:<17}{:>8} ",
+            "L1", "TEST", "", "3A015000002327101", "3.1"
+        )
+    };
+    let record = |text: String| format!("{text:<256}\r\n");
+    let bytes: String = [
+        order("k1", "1"),
+        order("k2", "2"),
+        result("k2"),
+        result("k1"),
+        result("k3"),
+    ]
+    .map(record)
+    .concat();
+    let input = Input {
+        bytes: bytes.as_bytes(),
+        received_at: "2025-03-01T00:00:00Z".parse().unwrap(),
+        file: "",
+    };
+    let (parts, report) = mapping.split(input, &options()).unwrap();
+    assert_eq!(findings(&report), ["RNK-MAP-123 record 5"]);
+    assert_eq!(parts.len(), 2);
+    let mapper = LocalMapper::new(mapping, options()).unwrap();
+    for part in parts {
+        assert_eq!(part.body.len(), 2 * 258);
+        let draft = mapper.map(&message(&part.body)).unwrap();
+        assert_eq!(draft.subject.unwrap().local_id, part.local_id);
+        assert_eq!(draft.resources.len(), 3);
+    }
+}

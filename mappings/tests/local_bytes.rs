@@ -205,6 +205,11 @@ proptest! {
                     }
                 }
             }
+            if let Ok((parts, _)) = mapping.split(input, &options()) {
+                for part in parts {
+                    prop_assert!(part.records > 0 && part.body.len() <= 3 * bytes.len() * part.records + 16);
+                }
+            }
             let mut again = Vec::new();
             let second = mapping.read(input, &options(), &mut |piece| again.push(piece));
             prop_assert_eq!(format!("{pieces:?}"), format!("{again:?}"));

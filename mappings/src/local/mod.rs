@@ -34,6 +34,7 @@ mod problem;
 mod run;
 mod shape;
 mod source;
+mod split;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,7 @@ pub use plan::Lineage;
 pub use problem::{Problem, Problems};
 pub use source::decode::text_of;
 pub use source::sheet::workbook_as_csv;
+pub use split::Part;
 pub use table::{Table, TableError};
 
 use draft::Given;

@@ -320,7 +320,7 @@ fn coverage(name: &str, paths: &[PathBuf]) -> anyhow::Result<Exit> {
         .flat_map(|line| &line.fields)
         .collect();
     let (carried, all) = (read.len(), read.len() + unread.len());
-    let share = if all == 0 { 100 } else { carried * 100 / all };
+    let share = (carried * 100).checked_div(all).unwrap_or(100);
     say(&format!(
         "{name}: {carried} of {all} fields carried ({share} %), {files} files, {records} records"
     ));

@@ -108,7 +108,7 @@ impl Fixed {
                         findings.push(Finding::new(Code::MAP_JOIN_MISSING, Severity::Error, at));
                         continue;
                     }
-                    self.push_rows(&parts, *number, decoder, &mut rows, findings);
+                    self.push_rows(bytes, &parts, *number, decoder, &mut rows, findings);
                 }
                 Some(_) => {}
             }
@@ -178,6 +178,7 @@ impl Fixed {
     /// One row per repetition that holds something; one row for a record without repeating fields.
     fn push_rows(
         &self,
+        bytes: &[u8],
         parts: &[&[u8]],
         number: u32,
         decoder: decode::Rows,
@@ -210,6 +211,10 @@ impl Fixed {
                     decode::push(bytes, charset, &mut cell);
                     rows.push_cell(&cell);
                 }
+            }
+            for part in parts {
+                let start = (part.as_ptr() as usize).saturating_sub(bytes.as_ptr() as usize);
+                rows.made_of(start, start + part.len());
             }
             rows.end_row(number);
         }

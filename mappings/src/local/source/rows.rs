@@ -1,7 +1,5 @@
 //! Rows and cells: CSV, TSV, and what fixed-width records and sheets become.
 
-use std::collections::HashMap;
-
 use renkei_core::{Code, Finding, Severity, limits};
 use unicode_normalization::UnicodeNormalization;
 
@@ -19,6 +17,12 @@ pub(crate) struct Rows {
     lines: Vec<u32>,
     /// Columns of the input that hold data but have no name in the mapping, from 1.
     pub(crate) unnamed: Vec<usize>,
+    /// What stands before the first row, in bytes of the input.
+    pub(crate) head: usize,
+    /// The bytes each row was made of, first and one past the last, in the order of the rows.
+    pieces: Vec<(u32, u32)>,
+    /// How many of them there are up to the end of each row.
+    piece_ends: Vec<u32>,
 }
 
 impl Rows {
@@ -56,6 +60,19 @@ impl Rows {
         (0..self.len()).any(|row| !self.cell(row, column).is_empty())
     }
 
+    /// Says which bytes the row being written is made of.
+    pub(crate) fn made_of(&mut self, start: usize, end: usize) {
+        let short = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        self.pieces.push((short(start), short(end)));
+    }
+
+    /// The bytes a row was made of.
+    pub(crate) fn bytes_of(&self, row: usize) -> &[(u32, u32)] {
+        let end = |row: usize| self.piece_ends.get(row).copied().unwrap_or(0) as usize;
+        let start = row.checked_sub(1).map_or(0, end);
+        self.pieces.get(start..end(row)).unwrap_or_default()
+    }
+
     /// Appends a cell of the row that is being written.
     pub(crate) fn push_cell(&mut self, cell: &str) {
         self.text.push_str(cell);
@@ -65,6 +82,8 @@ impl Rows {
     /// Ends the row; `false` when the limit of a text is reached.
     pub(crate) fn end_row(&mut self, line: u32) {
         self.lines.push(line);
+        self.piece_ends
+            .push(u32::try_from(self.pieces.len()).unwrap_or(u32::MAX));
         while self.ends.len() < self.lines.len() * self.width {
             self.end_cell();
         }
@@ -141,7 +160,14 @@ impl Delimited {
             }
         }
         let mut rows = Rows::new(self.columns.len());
-        let mut extra: HashMap<usize, ()> = HashMap::new();
+        rows.head = records.end();
+        // For each column of the file whether the mapping has a name for it, or data was seen in it.
+        let mut known: Vec<bool> = vec![false; width];
+        for place in places.iter().flatten() {
+            if let Some(known) = known.get_mut(*place) {
+                *known = true;
+            }
+        }
         while let Some((record, line)) = records.next() {
             if record.iter().all(|cell| cell.trim_ascii().is_empty()) {
                 continue;
@@ -157,6 +183,8 @@ impl Delimited {
                 );
                 continue;
             }
+            let (start, end) = records.bytes();
+            rows.made_of(start, end);
             let (charset, state) = decoder.of_row(record.as_slice());
             match state {
                 State::Clean => {}
@@ -176,17 +204,14 @@ impl Delimited {
                 decode::push(cell, charset, &mut rows.text);
                 rows.end_cell();
             }
-            for (at, cell) in record.iter().enumerate() {
-                if !cell.trim_ascii().is_empty()
-                    && !extra.contains_key(&at)
-                    && !places.contains(&Some(at))
-                {
-                    extra.insert(at, ());
+            for (at, cell) in record.iter().enumerate().take(width) {
+                if !known[at] && !cell.trim_ascii().is_empty() {
+                    known[at] = true;
+                    rows.unnamed.push(at + 1);
                 }
             }
             rows.end_row(line);
         }
-        rows.unnamed = extra.into_keys().map(|at| at + 1).collect();
         rows.unnamed.sort_unstable();
         Ok(rows)
     }
@@ -284,6 +309,29 @@ impl<'b> Records<'b> {
         self.last_line = self.lines + position.map_or(0, csv::Position::line) + skipped;
         let line = u32::try_from(self.last_line).unwrap_or(u32::MAX);
         Some((record, line))
+    }
+
+    /// Where the last record ends in the body; 0 before the first.
+    fn end(&self) -> usize {
+        let end = self.offset + usize::try_from(self.reader.position().byte()).unwrap_or(0);
+        end.min(self.body.len())
+    }
+
+    /// First byte of the last record and one past its last, line ends aside.
+    fn bytes(&self) -> (usize, usize) {
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let (start, end) = (self.offset + self.last, self.end());
+        let record = self.body.get(start..end).unwrap_or(b"");
+        let skip = record
+            .iter()
+            .position(|byte| !is_end(byte))
+            .unwrap_or(record.len());
+        let behind = record
+            .iter()
+            .rev()
+            .position(|byte| !is_end(byte))
+            .unwrap_or(0);
+        (start + skip, (end - behind).max(start + skip))
     }
 
     /// When the last record ran over several lines, begins anew behind its first one.
