@@ -136,6 +136,7 @@ codes! {
     DLV_SINK_UNAVAILABLE = "RNK-DLV-011", "the peer does not answer; the sink is paused";
     DLV_CREDENTIALS = "RNK-DLV-012", "the peer does not accept our credentials";
     DLV_FRAME = "RNK-DLV-013", "the post cannot be put into the peer's form";
+    DLV_RESTORED = "RNK-DLV-014", "restored from a backup: it may have been told already; a person must say";
     // INB: intake
     INB_UNKNOWN_SENDER = "RNK-INB-001", "no facility is configured for this sender";
     INB_FULL = "RNK-INB-002", "no room: the disk or the queue is full; the sender shall try again";
@@ -143,6 +144,12 @@ codes! {
     INB_PANIC = "RNK-INB-004", "processing this message failed inside the hub";
     INB_REFUSED_BY_STORE = "RNK-INB-005", "the database refused the effects of this message";
     INB_BLOB_MISSING = "RNK-INB-006", "the stored bytes of this message are missing or damaged";
+    INB_BODY_REMOVED = "RNK-INB-007", "the bytes of this message were removed by policy; it cannot be processed again";
+    // LDG: the ledger as a whole
+    LDG_NOT_WHOLE = "RNK-LDG-001", "something in the ledger is not as it must be";
+    LDG_BACKUP_DAMAGED = "RNK-LDG-002", "the backup is damaged or not complete";
+    LDG_NOT_EMPTY = "RNK-LDG-003", "the place to restore to is not empty";
+    LDG_NO_TOOLS = "RNK-LDG-004", "PostgreSQL's own programs are missing or too old";
     // CFG: configuration and command line
     CFG_INVALID = "RNK-CFG-001", "the configuration cannot be used";
     CFG_EXPOSED = "RNK-CFG-002", "a listener beyond loopback without TLS and client certificates";

@@ -28,6 +28,7 @@ use crate::observe::pulse::{Part, Pulse, Stage};
 use crate::observe::{self, Watching};
 use crate::outbox::breaker::Breaker;
 use crate::outbox::{Courier, InFlight};
+use crate::retention::Sweeper;
 use crate::share::{self, Share};
 use crate::store::blob::{Blobs, Folder};
 use crate::store::sql::{Access, Database};
@@ -65,6 +66,7 @@ pub struct Hub {
     watching: Option<Watching>,
     /// Between two tries at a delivery at most.
     longest_wait: Duration,
+    sweeper: Option<Sweeper>,
 }
 
 /// The hub cannot start, or had to stop.
@@ -141,6 +143,12 @@ impl Hub {
         let watching = Watching::build(checked.observe.clone(), watching)
             .await
             .map_err(HubError::Observe)?;
+        let sweeper = checked.retention.automatic.then(|| Sweeper {
+            store: store.clone(),
+            blobs: Folder::new(&checked.data_dir),
+            clock: clock.clone(),
+            policy: checked.retention.clone(),
+        });
         let mappers = checked.mappers();
         let configured = Arc::new(checked.setup);
         let setup = Arc::new(RwLock::new(configured.clone()));
@@ -196,6 +204,7 @@ impl Hub {
             pulse: watching.pulse(),
             watching: Some(watching),
             longest_wait,
+            sweeper,
         })
     }
 
@@ -236,6 +245,13 @@ impl Hub {
             rooms_stop.clone(),
         ));
         self.carry_signals(&mut rooms, &rooms_stop);
+        if let Some(sweeper) = self.sweeper.take() {
+            let stop = rooms_stop.clone();
+            rooms.spawn(async move {
+                sweeper.run(stop).await;
+                Ok(())
+            });
+        }
         for courier in std::mem::take(&mut self.couriers) {
             rooms.spawn(run_courier(
                 courier,

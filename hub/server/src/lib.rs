@@ -20,6 +20,7 @@ pub mod pipeline;
 pub mod record;
 #[cfg(test)]
 mod rehearsal;
+pub mod retention;
 pub mod route;
 pub(crate) mod share;
 pub mod store;

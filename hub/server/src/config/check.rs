@@ -20,6 +20,7 @@ use super::setup::{FacilitySetup, Settle, Setup, SinkMode, SinkSetup};
 use crate::normalize::ByFacility;
 use crate::observe::config::Observe;
 use crate::outbox::Backoff;
+use crate::retention::Retention;
 use crate::route::relevance::Relevance;
 use crate::store::{Place, Server};
 
@@ -61,6 +62,8 @@ pub struct Checked {
     pub backoff: Backoff,
     /// How it is watched.
     pub observe: Observe,
+    /// How long things are kept.
+    pub retention: Retention,
     /// The wake signal between hubs.
     pub wake: Option<jetstream::Wake>,
     /// The file of the rehearsal clock.
@@ -132,6 +135,12 @@ impl Checked {
             place: format!("observe.{field}"),
             reason,
         }));
+        let keeping = file.retention.problems().into_iter();
+        problems.extend(keeping.map(|(code, field, reason)| Problem {
+            code,
+            place: format!("retention.{field}"),
+            reason,
+        }));
         let wake = file.ledger.wake.as_ref().map(jetstream::Wake::check);
         problems.extend(wake.into_iter().flatten().map(|wrong| Problem {
             code: wrong.code,
@@ -184,6 +193,7 @@ impl Checked {
             font,
             backoff,
             observe: file.observe,
+            retention: file.retention,
             wake: file.ledger.wake,
             rehearsal_clock: file.hub.rehearsal_clock.map(|path| base.join(path)),
         })

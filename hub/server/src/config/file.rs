@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::setup::SinkMode;
 use crate::observe::config::Observe;
+use crate::retention::Retention;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -37,6 +38,9 @@ pub struct File {
     /// How the hub is watched: metrics, health, alarms.
     #[serde(default)]
     pub observe: Observe,
+    /// How long things are kept.
+    #[serde(default)]
+    pub retention: Retention,
     /// Facilities that speak or read, by their ten-digit number.
     #[serde(default)]
     pub facility: BTreeMap<String, Facility>,

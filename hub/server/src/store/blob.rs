@@ -2,6 +2,7 @@
 //! written and synced, and its folder synced, before any row names it.
 
 use std::collections::HashSet;
+use std::fs::DirEntry;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -120,8 +121,13 @@ impl Folder {
         let path = self.path(&sha256).ok_or(BlobError::Damaged)?;
         let folder = path.parent().ok_or(BlobError::Damaged)?;
         self.keep(folder)?;
+        // From here on until its time is new nobody removes it.
+        let turnstile = turnstile(folder)?;
+        turnstile.lock_shared()?;
         if std::fs::metadata(&path).is_ok_and(|found| found.len() == bytes.len() as u64) {
-            std::fs::File::open(&path)?.sync_all()?;
+            let stored = std::fs::File::open(&path)?;
+            stored.set_modified(now())?;
+            stored.sync_all()?;
         } else {
             let temporary = folder.join(format!(
                 ".{}-{}",
@@ -183,36 +189,124 @@ impl Folder {
         }
     }
 
-    /// Removes blobs that `is_named` does not know and that are older than `age`, and unfinished files.
-    /// Returns how many were removed.
+    /// The names in one shard of the store (`00` to `ff`) that were stored `age` ago or earlier; leftovers of
+    /// unfinished writes are removed on the way.
     ///
     /// # Errors
     /// As the file system says.
-    pub fn collect(
+    pub fn older_than(
         &self,
+        shard: u8,
         now: SystemTime,
         age: Duration,
-        is_named: impl Fn(&str) -> bool,
-    ) -> Result<u64, BlobError> {
-        let mut removed = 0;
-        let shards = match std::fs::read_dir(&self.root) {
-            Ok(shards) => shards,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(error.into()),
-        };
-        for shard in shards {
-            for file in std::fs::read_dir(shard?.path())? {
-                let file = file?;
-                let old = now
-                    .duration_since(file.metadata()?.modified()?)
-                    .is_ok_and(|since| since > age);
-                if old && !file.file_name().to_str().is_some_and(&is_named) {
-                    std::fs::remove_file(file.path())?;
-                    removed += 1;
-                }
+    ) -> Result<Vec<String>, BlobError> {
+        let mut names = Vec::new();
+        let folder = self.root.join(format!("{shard:02x}"));
+        for file in listed(&folder)? {
+            let file = file?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            if !is_old(&file.path(), now, age)? || name == LOCK {
+                continue;
+            }
+            if self.path(&name).is_some() {
+                names.push(name);
+            } else if name.starts_with('.') {
+                let _gone = std::fs::remove_file(file.path());
             }
         }
-        Ok(removed)
+        Ok(names)
+    }
+
+    /// Removes a blob, unless it was stored again since: whoever stores bytes names them soon. Returns
+    /// whether it went.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn remove(&self, sha256: &str, now: SystemTime, age: Duration) -> Result<bool, BlobError> {
+        let path = self.path(sha256).ok_or(BlobError::Missing)?;
+        let folder = path.parent().ok_or(BlobError::Damaged)?;
+        let lock = turnstile(folder)?;
+        lock.lock()?;
+        let old = is_old(&path, now, age)?;
+        if old {
+            std::fs::remove_file(&path)?;
+        }
+        Ok(old)
+    }
+
+    /// Taken by whoever removes blobs; `None` while a backup copies them.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn sweeping(&self) -> Result<Option<std::fs::File>, BlobError> {
+        let lock = self.gate()?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(lock)),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+
+    /// Taken by whoever copies blobs: none is removed meanwhile. Waits for the end of a sweep; blocks.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn copying(&self) -> Result<std::fs::File, BlobError> {
+        let lock = self.gate()?;
+        lock.lock_shared()?;
+        Ok(lock)
+    }
+
+    fn gate(&self) -> std::io::Result<std::fs::File> {
+        std::fs::create_dir_all(&self.root)?;
+        turnstile(&self.root)
+    }
+
+    /// The file of a blob, for whoever copies it.
+    pub fn file(&self, sha256: &str) -> Option<PathBuf> {
+        self.path(sha256)
+    }
+}
+
+/// Beside the blobs of a shard: who stores goes through together, who removes goes through alone.
+const LOCK: &str = ".lock";
+
+/// The file system's clock: ages of files are told by it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with the times of files, which no other clock wrote"
+)]
+pub fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+fn turnstile(folder: &Path) -> std::io::Result<std::fs::File> {
+    std::fs::File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(folder.join(LOCK))
+}
+
+fn listed(folder: &Path) -> std::io::Result<impl Iterator<Item = std::io::Result<DirEntry>>> {
+    match std::fs::read_dir(folder) {
+        Ok(files) => Ok(Some(files).into_iter().flatten()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(None.into_iter().flatten())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A file that has gone meanwhile is not old.
+fn is_old(path: &Path, now: SystemTime, age: Duration) -> std::io::Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(file) => Ok(now
+            .duration_since(file.modified()?)
+            .is_ok_and(|since| since > age)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -239,6 +333,8 @@ impl Blobs for Folder {
 mod tests {
     use super::*;
 
+    const DAY: Duration = Duration::from_secs(24 * 3_600);
+
     #[test]
     fn what_is_stored_is_read_back_and_damage_is_seen() {
         let folder = tempfile::tempdir().unwrap();
@@ -260,31 +356,41 @@ mod tests {
     }
 
     #[test]
-    fn only_old_and_unnamed_blobs_are_collected() {
+    fn only_old_blobs_are_removed_and_storing_again_makes_young() {
         let folder = tempfile::tempdir().unwrap();
         let store = Folder::new(folder.path());
-        let kept = store.write(b"kept").unwrap();
-        let orphan = store.write(b"orphan").unwrap();
-        let modified = |name: &str| {
-            std::fs::metadata(store.path(name).unwrap())
-                .unwrap()
-                .modified()
-                .unwrap()
+        let name = store.write(b"orphan").unwrap();
+        let shard = u8::from_str_radix(&name[..2], 16).unwrap();
+        let long_ago = now() - 2 * DAY;
+        let age = |time| {
+            let file = std::fs::File::open(store.path(&name).unwrap()).unwrap();
+            file.set_modified(time).unwrap();
         };
-        let now = modified(&orphan);
-        assert_eq!(
-            store
-                .collect(now, Duration::from_secs(86_400), |_| false)
-                .unwrap(),
-            0
-        );
-        let tomorrow = now + Duration::from_secs(2 * 86_400);
-        assert_eq!(
-            store
-                .collect(tomorrow, Duration::from_secs(86_400), |name| name == kept)
-                .unwrap(),
-            1
-        );
-        assert!(store.read(&kept).is_ok() && store.read(&orphan).is_err());
+        assert!(store.older_than(shard, now(), DAY).unwrap().is_empty());
+        age(long_ago);
+        assert_eq!(store.older_than(shard, now(), DAY).unwrap(), [name.clone()]);
+        // Somebody stores the same bytes after the list was made, and is about to name them.
+        store.write(b"orphan").unwrap();
+        assert!(!store.remove(&name, now(), DAY).unwrap());
+        assert!(store.read(&name).is_ok());
+        age(long_ago);
+        assert!(store.remove(&name, now(), DAY).unwrap());
+        assert!(matches!(store.read(&name), Err(BlobError::Missing)));
+        assert!(!store.remove(&name, now(), DAY).unwrap());
+    }
+
+    #[test]
+    fn leftovers_of_unfinished_writes_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Folder::new(folder.path());
+        let name = store.write(b"whole").unwrap();
+        let folder = store.path(&name).unwrap().parent().unwrap().to_owned();
+        let leftover = folder.join(".77-0");
+        std::fs::write(&leftover, b"half").unwrap();
+        let file = std::fs::File::open(&leftover).unwrap();
+        file.set_modified(now() - 2 * DAY).unwrap();
+        let shard = u8::from_str_radix(&name[..2], 16).unwrap();
+        assert!(store.older_than(shard, now(), DAY).unwrap().is_empty());
+        assert!(!leftover.exists() && store.read(&name).is_ok());
     }
 }

@@ -5,6 +5,7 @@
 //! Called by `inbox` (accept), `engine` (load, apply), `outbox` (due, finish), `cli` (operator verbs).
 
 pub mod blob;
+pub mod keeper;
 pub mod operator;
 pub mod sql;
 #[cfg(test)]

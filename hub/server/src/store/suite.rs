@@ -2,17 +2,22 @@
 //! each; the implementation's own tests (plans, pragmas) stand beside it.
 
 mod fixture;
+mod keeping;
+mod keeping_whole;
 mod outbox;
 mod people;
 mod queues;
 mod walk;
 mod watch;
 
+use super::keeper::Keeper;
 use super::operator::Operator;
 use super::watch::Watch;
 use super::{Store, StoreError};
 
 pub(super) use fixture::{by, message};
+pub(super) use keeping::*;
+pub(super) use keeping_whole::*;
 pub(super) use outbox::*;
 pub(super) use people::*;
 pub(super) use queues::*;
@@ -22,13 +27,17 @@ pub(super) use watch::*;
 /// Where the ledgers of one test live: what one writes the next one finds.
 pub(super) trait House {
     /// The implementation.
-    type Ledger: Store + Operator + Watch;
+    type Ledger: Store + Operator + Watch + Keeper;
     /// Opens it as the hub does.
     async fn hub(&self) -> Result<Self::Ledger, StoreError>;
     /// Opens it beside a running hub.
     async fn command(&self) -> Result<Self::Ledger, StoreError>;
     /// Pretends that a later renkei has migrated it.
     async fn migrate_further(&self);
+    /// Writes past all rules, foreign keys included, as a failing disk or a curious hand does.
+    async fn tamper(&self, sql: &str);
+    /// Where its files are.
+    fn folder(&self) -> &std::path::Path;
 }
 
 /// One test per behaviour.
@@ -83,6 +92,19 @@ macro_rules! every_behaviour {
             sinks_are_set
             how_the_queues_stand
             an_alarm_turns_once
+            only_processed_bodies_go_and_repeats_are_still_known
+            a_body_that_is_gone_is_not_processed_again
+            a_hold_keeps_everything_of_a_patient
+            what_nobody_reads_is_kept_longer
+            ended_deliveries_let_go_of_their_files
+            receipts_of_nobody_go
+            the_old_end_of_the_audit_is_cut_and_stays_provable
+            a_broken_chain_is_not_cut
+            a_sweep_goes_on_where_it_stopped
+            a_restored_ledger_tells_nobody_by_itself
+            a_whole_ledger_has_no_findings
+            each_damage_is_found_and_named
+            what_is_safe_is_mended
         }
     };
 }

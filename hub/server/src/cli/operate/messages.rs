@@ -160,6 +160,7 @@ fn show(detail: &MessageDetail) {
     add("mapping", message.mapper.clone());
     add("received", when(message.received_at));
     add("ended", when_or_dash(message.ended_at));
+    add("body removed", when_or_dash(message.body_removed_at));
     add("data type", or_dash(detail.meta.data_type.as_ref()));
     add("path", or_dash(detail.meta.path.as_ref()));
     table.print();
@@ -233,11 +234,20 @@ impl Replay {
         };
         let act = opened.by(&self.by.by, "");
         let done = opened.ledger.replay(&which, self.release, &act).await?;
+        for id in &self.ids {
+            let message = opened.ledger.message(MessageId(*id)).await?;
+            if message.is_some_and(|detail| detail.message.body_removed_at.is_some()) {
+                super::complain(&format!(
+                    "message {id}: {}",
+                    titled(Code::INB_BODY_REMOVED.as_str())
+                ));
+            }
+        }
         self.printing.count(done, "messages are processed again")?;
         super::fell_short(
             done,
             self.ids.len(),
-            "have not ended, were cut off, or do not exist",
+            "have not ended, were cut off, have no body any more, or do not exist",
         )
     }
 }

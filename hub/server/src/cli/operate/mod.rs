@@ -13,11 +13,13 @@ mod init;
 mod messages;
 mod people;
 mod recall;
+mod retention;
 mod review;
 mod sinks;
 mod status;
 mod table;
 mod trace;
+mod verify;
 
 use std::sync::Arc;
 
@@ -73,6 +75,12 @@ pub(super) enum Operate {
     Trace(trace::Trace),
     /// How the hub stands. Exit 65 when something waits for a person, failed, or does not move.
     Status(status::Status),
+    /// How long things are kept, and what would go now.
+    Retention(retention::Retention),
+    /// Legal holds: nothing of these patients' records is removed.
+    Hold(retention::Hold),
+    /// Checks the ledger beside a running hub. Exit 65 when something is not as it must be.
+    Verify(verify::Verify),
 }
 
 impl Operate {
@@ -97,6 +105,9 @@ impl Operate {
             Self::Recall(recall) => recall.run().await,
             Self::Trace(trace) => trace.run().await,
             Self::Status(status) => status.run().await,
+            Self::Retention(retention) => retention.run().await,
+            Self::Hold(hold) => hold.run().await,
+            Self::Verify(verify) => verify.run().await,
         };
         done.or_else(explain)
     }
@@ -395,6 +406,13 @@ mod tests {
             "renkei sinks mode mcs assisted",
             "renkei recall ID --by NAME --reason why",
             "renkei init --role hub --facility 1319999999",
+            "renkei retention show",
+            "renkei retention run --now",
+            "renkei retention run --dry-run --json",
+            "renkei hold set --facility 1319999999 --local-id 0001 --by NAME --reason why",
+            "renkei hold release --facility 1319999999 --local-id 0001 --by NAME --reason why",
+            "renkei verify --deep",
+            "renkei verify --repair --by NAME",
         ] {
             assert!(reads(line), "{line}");
         }
@@ -416,6 +434,10 @@ mod tests {
             "renkei desk done ID",
             "renkei recall ID --reason why",
             "renkei messages --code RNK-XXX-000",
+            "renkei retention run",
+            "renkei retention run --now --dry-run",
+            "renkei hold set --facility 1319999999 --local-id 0001 --by NAME",
+            "renkei verify --repair",
         ] {
             assert!(!reads(line), "{line}");
         }

@@ -82,6 +82,15 @@ fn received(trace: &operator::Trace) {
             message.control.clone(),
             message.code.as_deref().map(titled).unwrap_or_default(),
         ]);
+        if let Some(removed) = message.body_removed_at {
+            table.row(vec![
+                String::new(),
+                when(removed),
+                String::new(),
+                String::new(),
+                "本文は保存期間を過ぎて消去 body removed by policy".to_owned(),
+            ]);
+        }
         for finding in &detail.findings {
             table.row(vec![
                 String::new(),

@@ -58,6 +58,8 @@ pub struct MessageLine {
     pub ended_at: Option<Timestamp>,
     /// It waits on an operator's word.
     pub replay: bool,
+    /// When policy removed its bytes: it cannot be processed again.
+    pub body_removed_at: Option<Timestamp>,
 }
 
 /// One message with everything said about it. Patient data.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 
+use data_encoding::HEXLOWER;
 use renkei_core::{Code, DeliveryId, PeerReceipt};
 
 use super::rows::Shape;
@@ -74,6 +75,11 @@ const DELIVERIES: Shape = Shape {
     head: "INSERT INTO delivery (id, notice, version, channel, sink, person, change, disclosure, late, urgency, post, payload, state, code, due_at, replaces, created_at, released_by) VALUES ",
     columns: 18,
     tail: " ON CONFLICT (id) DO NOTHING",
+};
+const ATTACHMENTS: Shape = Shape {
+    head: "INSERT INTO attachment (sha256, delivery) VALUES ",
+    columns: 2,
+    tail: " ON CONFLICT DO NOTHING",
 };
 const OUTCOMES: Shape = Shape {
     head: "INSERT INTO outcome (position, state, code, record, mapper, findings, unread, at) VALUES ",
@@ -285,6 +291,20 @@ async fn told(tx: &mut Conn, effects: &Effects, framed: Vec<Framed>) -> Result<(
     DELIVERIES
         .execute(tx, &deliveries, |query, (delivery, framed)| {
             delivery_row(query, delivery, framed.as_ref(), effects)
+        })
+        .await?;
+    // As long as a row names a file, nothing removes it.
+    let files: Vec<(Vec<u8>, &DeliveryId)> = deliveries
+        .iter()
+        .filter_map(|(delivery, framed)| {
+            Some((&delivery.id, framed.as_ref()?.payload.as_ref().ok()?))
+        })
+        .flat_map(|(id, payload)| payload.attachments.iter().map(move |file| (id, file)))
+        .filter_map(|(id, file)| Some((HEXLOWER.decode(file.sha256.as_bytes()).ok()?, id)))
+        .collect();
+    ATTACHMENTS
+        .execute(tx, &files, |query, (sha256, id)| {
+            Ok(query.bind(sha256.clone()).bind(id.as_str()))
         })
         .await?;
     if !effects.deliveries.is_empty() {

@@ -29,7 +29,7 @@ impl Blobs for Database {
         self.writer
             .write(Priority::Accept, move |tx| {
                 Box::pin(async move {
-                    query("INSERT INTO blob (hash, bytes, at) VALUES (?1, ?2, ?3) ON CONFLICT (hash) DO NOTHING")
+                    query("INSERT INTO blob (hash, bytes, at) VALUES (?1, ?2, ?3) ON CONFLICT (hash) DO UPDATE SET at = excluded.at")
                         .bind(hash)
                         .bind(bytes.to_vec())
                         .bind(micros(Timestamp::now()))

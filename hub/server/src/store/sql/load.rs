@@ -17,9 +17,10 @@ use crate::world::{Ids, Keys, Notice, Record, Stored, World};
 
 /// Ids reserved for one batch. Only the engine makes rows of these tables (persons a reviewer asks for
 /// have ids below zero), and it applies one batch before it loads the next: the next free id is
-/// enough, and nothing has to be written to reserve it.
+/// enough, and nothing has to be written to reserve it. A ledger made from a backup leaves out the numbers
+/// the lost hub may have used: they are part of the ids peers know deliveries by.
 const NEXT_IDS: &str = "SELECT (SELECT greatest(coalesce(max(id), 0), 0) + 1 FROM person), (SELECT coalesce(max(id), 0) + 1 FROM record), \
-     (SELECT coalesce(max(id), 0) + 1 FROM resource), (SELECT coalesce(max(id), 0) + 1 FROM notice)";
+     (SELECT coalesce(max(id), 0) + 1 FROM resource), (SELECT greatest(coalesce(max(id), 0), (SELECT coalesce(max(notices_above), 0) FROM restored)) + 1 FROM notice)";
 const RECORD_COLUMNS: &str =
     "r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected, r.revision";
 

@@ -10,6 +10,7 @@ mod blobs;
 #[cfg(test)]
 mod counted;
 mod deliveries;
+mod keep;
 mod lanes;
 mod listen;
 mod load;

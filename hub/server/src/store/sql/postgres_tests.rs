@@ -83,6 +83,20 @@ impl House for Schema {
             .unwrap();
         raw.close().await.unwrap();
     }
+
+    async fn tamper(&self, sql: &str) {
+        let mut raw = self.raw().await;
+        let text = format!("SET session_replication_role = replica; {sql}");
+        sqlx::raw_sql(AssertSqlSafe(text))
+            .execute(&mut raw)
+            .await
+            .unwrap();
+        raw.close().await.unwrap();
+    }
+
+    fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
 }
 
 every_behaviour!(Schema::new());

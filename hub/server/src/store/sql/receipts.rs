@@ -41,7 +41,7 @@ pub(super) const REFUSED: &str = "UPDATE delivery SET state = f.value ->> 1, cod
      FROM tuples(?1) AS f WHERE delivery.id = f.value ->> 0 AND delivery.state IN ('sent', 'pending')";
 /// ?1 tuples of delivery, time. Also settles what was held because nobody knew whether it had arrived.
 pub(super) const ACCEPTED: &str = "UPDATE delivery SET state = 'delivered', code = NULL, due_at = NULL, told_at = CAST(f.value ->> 1 AS BIGINT) \
-     FROM tuples(?1) AS f WHERE delivery.id = f.value ->> 0 AND (delivery.state IN ('sent', 'pending') OR (delivery.state = 'held' AND delivery.code = ?2))";
+     FROM tuples(?1) AS f WHERE delivery.id = f.value ->> 0 AND (delivery.state IN ('sent', 'pending') OR (delivery.state = 'held' AND delivery.code IN (?2, ?3)))";
 
 /// Applies receipts; those of a post that is not known yet are kept. A handful of statements, however
 /// many there are.
@@ -135,6 +135,7 @@ impl Said {
             query(ACCEPTED)
                 .bind(json(&self.accepted.iter().collect::<Vec<_>>())?)
                 .bind(Code::DLV_UNKNOWN_OUTCOME.as_str())
+                .bind(Code::DLV_RESTORED.as_str())
                 .execute(&mut *tx)
                 .await?;
         }

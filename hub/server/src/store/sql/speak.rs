@@ -10,6 +10,8 @@
 //! | `least(…)`, `greatest(…)` | `min(…)`, `max(…)` | the same |
 //! | `mine(a.person)`, `my_lane(a.lane)`: this hub works on it | `TRUE`: there is one hub | functions of the schema |
 //!
+//! `FOR SHARE OF m` is left out on SQLite: there is one writer.
+//!
 //! Types: integers are `i64` (times are microseconds), flags `bool`, texts, bytes. A number out of a
 //! tuple is cast: `CAST(t.value ->> 0 AS BIGINT)`.
 //!
@@ -486,7 +488,8 @@ fn remembered<K: std::hash::Hash + Eq>(
     text
 }
 
-const FOR_SQLITE: [(&str, &str); 5] = [
+const FOR_SQLITE: [(&str, &str); 6] = [
+    (" FOR SHARE OF m", ""),
     (" ints(", " json_each("),
     (" texts(", " json_each("),
     (" tuples(", " json_each("),

@@ -46,6 +46,20 @@ impl House for Folder {
             .unwrap();
         raw.close().await.unwrap();
     }
+
+    async fn tamper(&self, sql: &str) {
+        let mut raw = self.raw().await;
+        let text = format!("PRAGMA foreign_keys = OFF; {sql}");
+        sqlx::raw_sql(AssertSqlSafe(text))
+            .execute(&mut raw)
+            .await
+            .unwrap();
+        raw.close().await.unwrap();
+    }
+
+    fn folder(&self) -> &std::path::Path {
+        self.0.path()
+    }
 }
 
 every_behaviour!(Folder::new());

@@ -16,11 +16,11 @@ use crate::store::blob::Folder;
 use crate::store::{StoreError, Waiting};
 
 /// ?1 limit.
-pub(super) const OLDEST: &str = "SELECT m.position, m.source, m.facility, m.meta, m.body, m.body_hash, m.received_at, w.attempts, w.replay, m.reused \
+pub(super) const OLDEST: &str = "SELECT m.position, m.source, m.facility, m.meta, m.body, m.body_hash, m.received_at, w.attempts, w.replay, m.reused, m.pruned_at IS NOT NULL \
      FROM waiting AS w JOIN message AS m ON m.position = w.position ORDER BY w.position LIMIT ?1";
 /// ?1 limit: those of this hub's lanes. A barrier waits until everything earlier of its source is done,
 /// everything later waits for the barrier. With one hub the order of positions is enough.
-const OLDEST_OF_MINE: &str = "SELECT m.position, m.source, m.facility, m.meta, m.body, m.body_hash, m.received_at, w.attempts, w.replay, m.reused \
+const OLDEST_OF_MINE: &str = "SELECT m.position, m.source, m.facility, m.meta, m.body, m.body_hash, m.received_at, w.attempts, w.replay, m.reused, m.pruned_at IS NOT NULL \
      FROM waiting AS w JOIN message AS m ON m.position = w.position WHERE my_lane(w.lane) \
      AND NOT EXISTS (SELECT 1 FROM barrier AS b WHERE b.source = m.source AND b.position < w.position) \
      AND (NOT EXISTS (SELECT 1 FROM barrier AS b WHERE b.position = w.position) OR NOT EXISTS \
@@ -91,14 +91,21 @@ fn some(rows: &[Line], apart: &Apart) -> Result<Vec<Waiting>, StoreError> {
 }
 
 fn one(row: &Line, apart: &Apart) -> Result<Waiting, StoreError> {
+    let removed: bool = row.get(10);
+    let code = if removed {
+        Code::INB_BODY_REMOVED
+    } else {
+        Code::INB_BLOB_MISSING
+    };
     let body = match row.get::<Option<&[u8]>>(4) {
         Some(packed) => unpack(packed),
+        None if removed => None,
         None => apart.body(&HEXLOWER.encode(row.get::<&[u8]>(5)))?,
     };
     let facility =
         FacilityId::new(row.get::<&str>(2)).map_err(|error| StoreError::Broken(Box::new(error)))?;
     Ok(Waiting {
-        damaged: body.is_none().then_some(Code::INB_BLOB_MISSING),
+        damaged: body.is_none().then_some(code),
         message: Message {
             id: MessageId(row.get(0)),
             source: SourceName::new(row.get::<&str>(1)),
@@ -120,7 +127,7 @@ thread_local! {
 }
 
 /// Takes a stored body apart: a leading 0 byte means as it is, anything else is zstd.
-fn unpack(packed: &[u8]) -> Option<Bytes> {
+pub(super) fn unpack(packed: &[u8]) -> Option<Bytes> {
     match packed.split_first() {
         Some((0, plain)) => Some(Bytes::copy_from_slice(plain)),
         Some((1, squeezed)) => unsqueeze(squeezed).map(Bytes::from),

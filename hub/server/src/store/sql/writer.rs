@@ -1,8 +1,8 @@
 //! The one writer: a task that owns the write connection and runs one transaction after the other,
-//! accepts before outcomes before effects. A caller that goes away cannot leave a transaction open:
+//! accepts before outcomes before effects before tidying up. A caller that goes away cannot leave a transaction open:
 //! the task, not the caller, drives it to its end.
 //!
-//! PostgreSQL has several writers at a time: there each of the three has a task and a connection of its
+//! PostgreSQL has several writers at a time: there each of the first three has a task and a connection of its
 //! own, which is made again when it breaks.
 
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub(super) enum Priority {
     Accept,
     Finish,
     Apply,
+    /// Tidying up: only when nobody else asks.
+    Keep,
 }
 
 /// A job for the write connection.
@@ -37,6 +39,7 @@ pub(super) struct Writer {
     accept: mpsc::UnboundedSender<Job>,
     finish: mpsc::UnboundedSender<Job>,
     apply: mpsc::UnboundedSender<Job>,
+    keep: mpsc::UnboundedSender<Job>,
 }
 
 /// What a transaction's body returns.
@@ -98,11 +101,11 @@ impl Link {
 }
 
 /// Jobs of each priority.
-type Queues = [Option<mpsc::UnboundedReceiver<Job>>; 3];
+type Queues = [Option<mpsc::UnboundedReceiver<Job>>; 4];
 
 async fn serve(mut link: Link, queues: Queues) {
     // A queue that is served elsewhere is one that has ended.
-    let [mut accepts, mut finishes, mut applies] =
+    let [mut accepts, mut finishes, mut applies, mut keeps] =
         queues.map(|queue| queue.unwrap_or_else(|| mpsc::unbounded_channel().1));
     loop {
         // Only the waiting is inside `select!`; the job itself runs to its end.
@@ -111,6 +114,7 @@ async fn serve(mut link: Link, queues: Queues) {
             Some(job) = accepts.recv() => job,
             Some(job) = finishes.recv() => job,
             Some(job) = applies.recv() => job,
+            Some(job) = keeps.recv() => job,
             else => break,
         };
         job(&mut link).await;
@@ -119,20 +123,25 @@ async fn serve(mut link: Link, queues: Queues) {
 }
 
 impl Writer {
-    /// One task for all three, or one for each. They end when the last handle is gone.
+    /// One task for all, or one for each; tidying up shares that of the effects. They end when the last handle is gone.
     pub(super) fn start(links: Vec<Link>) -> Self {
         let (accept, accepts) = mpsc::unbounded_channel::<Job>();
         let (finish, finishes) = mpsc::unbounded_channel::<Job>();
         let (apply, applies) = mpsc::unbounded_channel::<Job>();
-        let mut queues: Queues = [Some(accepts), Some(finishes), Some(applies)];
-        let alone = links.len() == 1;
+        let (keep, keeps) = mpsc::unbounded_channel::<Job>();
+        let mut queues: Queues = [Some(accepts), Some(finishes), Some(applies), Some(keeps)];
+        let count = links.len();
+        let alone = count == 1;
         for (turn, link) in links.into_iter().enumerate() {
             let served = if alone {
                 std::mem::take(&mut queues)
             } else {
                 let mut one = Queues::default();
-                if let (Some(to), Some(from)) = (one.get_mut(turn), queues.get_mut(turn)) {
-                    *to = from.take();
+                let last = turn + 1 == count;
+                for (at, (to, from)) in one.iter_mut().zip(&mut queues).enumerate() {
+                    if at == turn || (last && at > turn) {
+                        *to = from.take();
+                    }
                 }
                 one
             };
@@ -142,6 +151,7 @@ impl Writer {
             accept,
             finish,
             apply,
+            keep,
         }
     }
 
@@ -209,6 +219,7 @@ impl Writer {
             Priority::Accept => &self.accept,
             Priority::Finish => &self.finish,
             Priority::Apply => &self.apply,
+            Priority::Keep => &self.keep,
         };
         let stopped = || StoreError::Broken("the writer has stopped".into());
         queue.send(job).map_err(|_| stopped())?;

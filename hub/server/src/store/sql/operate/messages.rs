@@ -12,7 +12,7 @@ use crate::store::sql::speak::{Conn, Line, On, Pool, query};
 use crate::store::sql::{instant, json, parsed};
 use crate::world::MessageState;
 
-const COLUMNS: &str = "m.position, m.source, m.facility, m.control, m.received_at, w.replay, o.state, o.code, o.record, o.mapper, o.at";
+const COLUMNS: &str = "m.position, m.source, m.facility, m.control, m.received_at, w.replay, o.state, o.code, o.record, o.mapper, o.at, m.pruned_at";
 const JOINS: &str = "JOIN message AS m ON m.position = k.position LEFT JOIN waiting AS w ON w.position = k.position \
      LEFT JOIN outcome AS o ON o.position = k.position";
 
@@ -37,6 +37,7 @@ fn line(row: &Line) -> Result<MessageLine, StoreError> {
         received_at: instant(row.get(4)),
         ended_at: row.get::<Option<i64>>(10).map(instant),
         replay: waits.unwrap_or(false),
+        body_removed_at: row.get::<Option<i64>>(11).map(instant),
     })
 }
 
@@ -108,14 +109,14 @@ pub(super) async fn details(
         let message = line(&row)?;
         all.push(MessageDetail {
             versions: seen.remove(&message.id.0).unwrap_or_default(),
-            meta: parsed(row.get(11))?,
+            meta: parsed(row.get(12))?,
             findings: row
-                .get::<Option<&str>>(12)
+                .get::<Option<&str>>(13)
                 .map(parsed)
                 .transpose()?
                 .unwrap_or_default(),
             unread: row
-                .get::<Option<&str>>(13)
+                .get::<Option<&str>>(14)
                 .map(parsed)
                 .transpose()?
                 .unwrap_or_default(),
@@ -159,7 +160,7 @@ pub(super) async fn replay(
     let done = query(
         "INSERT INTO waiting (position, lane, replay) SELECT m.position, m.lane, ?2 FROM ints(?1) AS k \
          CROSS JOIN outcome AS o ON o.position = k.value JOIN message AS m ON m.position = o.position \
-         WHERE o.code IS NULL OR o.code NOT IN (SELECT value FROM texts(?3)) ON CONFLICT DO NOTHING",
+         WHERE m.pruned_at IS NULL AND (o.code IS NULL OR o.code NOT IN (SELECT value FROM texts(?3))) FOR SHARE OF m ON CONFLICT DO NOTHING",
     )
     .bind(&ids)
     .bind(!release)

@@ -1,7 +1,7 @@
 //! The operator's verbs on SQLite. Every change is one short transaction on the writer, with its audit
 //! line inside; lists come from the read pool.
 
-mod audit;
+pub(super) mod audit;
 mod channels;
 mod consents;
 mod deliveries;
@@ -35,7 +35,7 @@ const IMPORT_CHUNK: usize = 200;
 
 impl Database {
     /// One operator's transaction.
-    async fn operate<T, F>(&self, body: F) -> Result<T, OperateError>
+    pub(super) async fn operate<T, F>(&self, body: F) -> Result<T, OperateError>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> Body<'c, T, OperateError> + Send + 'static,
