@@ -16,6 +16,7 @@ mod harness;
 mod hub;
 mod intake;
 mod jetstream;
+mod keep;
 mod load;
 mod observe;
 mod office;

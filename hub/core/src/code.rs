@@ -149,7 +149,7 @@ codes! {
     LDG_NOT_WHOLE = "RNK-LDG-001", "something in the ledger is not as it must be";
     LDG_BACKUP_DAMAGED = "RNK-LDG-002", "the backup is damaged or not complete";
     LDG_NOT_EMPTY = "RNK-LDG-003", "the place to restore to is not empty";
-    LDG_NO_TOOLS = "RNK-LDG-004", "PostgreSQL's own programs are missing or too old";
+    LDG_SERVER = "RNK-LDG-004", "a ledger on PostgreSQL is backed up by the tools of its server";
     // CFG: configuration and command line
     CFG_INVALID = "RNK-CFG-001", "the configuration cannot be used";
     CFG_EXPOSED = "RNK-CFG-002", "a listener beyond loopback without TLS and client certificates";

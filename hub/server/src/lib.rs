@@ -1,6 +1,7 @@
 //! renkei (連携): the hub between the systems of home care. Read `pipeline` first: it is the walk of a
 //! message in one page.
 
+pub mod backup;
 pub mod bench;
 pub mod cli;
 pub mod compose;

@@ -4,6 +4,7 @@
 //! one verb and prints a table, or JSON lines with `--json`. Nothing is decided here. Errors never hold
 //! patient data; it is printed only where showing it is what the command is for.
 
+mod backup;
 mod channels;
 mod csv_file;
 mod deliveries;
@@ -81,6 +82,10 @@ pub(super) enum Operate {
     Hold(retention::Hold),
     /// Checks the ledger beside a running hub. Exit 65 when something is not as it must be.
     Verify(verify::Verify),
+    /// Copies the ledger and its files as one state, beside a running hub.
+    Backup(backup::Backup),
+    /// Makes a ledger from a backup, checked first. Nothing goes out by itself afterwards.
+    Restore(backup::Restore),
 }
 
 impl Operate {
@@ -108,6 +113,8 @@ impl Operate {
             Self::Retention(retention) => retention.run().await,
             Self::Hold(hold) => hold.run().await,
             Self::Verify(verify) => verify.run().await,
+            Self::Backup(backup) => backup.run().await,
+            Self::Restore(restore) => restore.run().await,
         };
         done.or_else(explain)
     }
@@ -412,6 +419,10 @@ mod tests {
             "renkei hold set --facility 1319999999 --local-id 0001 --by NAME --reason why",
             "renkei hold release --facility 1319999999 --local-id 0001 --by NAME --reason why",
             "renkei verify --deep",
+            "renkei backup copy",
+            "renkei restore copy --to data --by NAME",
+            "renkei restore copy --to data --by NAME --nothing-told-since",
+            "renkei restore --in-place --taken-at 2027-01-31T03:00:00+09:00 --by NAME",
             "renkei verify --repair --by NAME",
         ] {
             assert!(reads(line), "{line}");
@@ -438,6 +449,9 @@ mod tests {
             "renkei retention run --now --dry-run",
             "renkei hold set --facility 1319999999 --local-id 0001 --by NAME",
             "renkei verify --repair",
+            "renkei restore copy --by NAME",
+            "renkei restore copy --to data",
+            "renkei restore --in-place --by NAME",
         ] {
             assert!(!reads(line), "{line}");
         }

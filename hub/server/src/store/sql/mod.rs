@@ -47,6 +47,7 @@ use speak::{Dialect, Line, Pool, query};
 use sqlx::postgres::PgDatabaseError;
 use writer::{Priority, Writer};
 
+pub use keep::snapshot;
 pub use open::Access;
 
 /// The ledger in one SQLite file, or on a PostgreSQL server.

@@ -150,6 +150,16 @@ impl<'c> From<&'c Pool> for On<'c> {
 }
 
 impl On<'_> {
+    /// The same place for one more statement.
+    pub(super) fn again(&mut self) -> On<'_> {
+        match self {
+            Self::Sqlite(session, said) => On::Sqlite(session, said),
+            Self::Postgres(session, said) => On::Postgres(session, said),
+            Self::SqlitePool(pool, said) => On::SqlitePool(pool, said),
+            Self::PostgresPool(pool, said) => On::PostgresPool(pool, said),
+        }
+    }
+
     fn dialect(&self) -> Dialect {
         match self {
             Self::Sqlite(..) | Self::SqlitePool(..) => Dialect::Sqlite,

@@ -407,7 +407,7 @@ pub(in crate::store) async fn a_restored_ledger_tells_nobody_by_itself(house: &i
     let told = ledger.delivery(&pending).await.unwrap().unwrap().delivery;
     assert_eq!(told.state, DeliveryState::Delivered);
     // A named person who knows that nothing was told since lets it go on.
-    let id = settled(&ledger, 2, &channel, 1_200).await;
+    let id = settled(&ledger, 1, &channel, 1_200).await;
     let same = Restored {
         nothing_told_since: true,
         ..how

@@ -8,7 +8,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use crate::store::StoreError;
 use crate::store::blob::{self, BlobError, Folder};
 use crate::store::sql::Database;
-use crate::store::sql::speak::{Dialect, Pool, query};
+use crate::store::sql::speak::{Dialect, On, Pool, query};
 
 /// Hashes in one statement; a shorter list repeats its last one.
 const AT_A_TIME: usize = 64;
@@ -52,8 +52,8 @@ pub(super) const NEXT: &str = "SELECT h FROM (\
      ) AS named ORDER BY h LIMIT ?2";
 
 /// See [`crate::store::keeper::Keeper::named_after`].
-pub(super) async fn named_after(
-    reads: &Pool,
+pub(super) async fn named_after<'c>(
+    reads: impl Into<On<'c>>,
     after: Option<[u8; 32]>,
     limit: u32,
 ) -> Result<Vec<[u8; 32]>, StoreError> {

@@ -7,6 +7,7 @@ mod holds;
 mod passing;
 mod restored;
 mod rules;
+pub mod snapshot;
 mod verify;
 
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use jiff::Timestamp;
 use renkei_core::{FacilityId, LocalId};
 
 use super::operate::audit as chain;
-use super::speak::{Conn, Pool, query};
+use super::speak::{Conn, On, query};
 use super::writer::{Body, Priority};
 use super::{Database, micros};
 use crate::store::StoreError;
@@ -231,9 +232,10 @@ const TABLES: [&str; 26] = [
     "hold",
 ];
 
-pub(super) async fn inventory(reads: &Pool) -> Result<Inventory, StoreError> {
+pub(super) async fn inventory<'c>(on: impl Into<On<'c>>) -> Result<Inventory, StoreError> {
+    let mut on = on.into();
     let row = query("SELECT max(version) FROM _sqlx_migrations")
-        .fetch_one(reads)
+        .fetch_one(on.again())
         .await?;
     let mut inventory = Inventory {
         schema: row.get(0),
@@ -241,7 +243,7 @@ pub(super) async fn inventory(reads: &Pool) -> Result<Inventory, StoreError> {
     };
     for table in TABLES {
         let row = query(format!("SELECT count(*) FROM {table}"))
-            .fetch_one(reads)
+            .fetch_one(on.again())
             .await?;
         inventory.rows.insert(table.to_owned(), row.count(0));
     }
