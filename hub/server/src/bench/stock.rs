@@ -152,6 +152,7 @@ impl Template {
             dedup_key: format!("PAST{digits}"),
             subject: Some(LocalId::new(&local)),
             ordering_key: local,
+            barrier: false,
             body: Bytes::from(body),
             meta: Meta::default(),
             refused: None,

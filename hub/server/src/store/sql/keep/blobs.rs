@@ -29,10 +29,10 @@ fn hashes(rows: Vec<Vec<u8>>) -> Vec<[u8; 32]> {
 pub(super) async fn named(reads: &Pool, blobs: &[[u8; 32]]) -> Result<Vec<[u8; 32]>, StoreError> {
     let places: Vec<String> = (1..=AT_A_TIME).map(|place| format!("?{place}")).collect();
     let places = places.join(",");
-    let text: std::sync::Arc<str> = std::sync::Arc::from(format!(
+    let text = format!(
         "SELECT body_hash FROM message WHERE body IS NULL AND pruned_at IS NULL AND body_hash IN ({places}) \
          UNION SELECT sha256 FROM attachment WHERE sha256 IN ({places})"
-    ));
+    );
     let mut named = Vec::new();
     for some in blobs.chunks(AT_A_TIME) {
         let mut asked = query(text.clone());

@@ -106,7 +106,7 @@ pub(super) const RULES: &[Rule] = &[
         check: "resource-twice",
         span: ("resource", "record"),
         find: "SELECT max(r.id), 'resources ' || CAST(min(r.id) AS TEXT) || ' and ' || CAST(max(r.id) AS TEXT) FROM resource AS r \
-               WHERE r.record > ?1 AND r.record <= ?2 GROUP BY r.record, r.kind, r.natural_key HAVING count(*) > 1",
+               WHERE r.record > ?1 AND r.record <= ?2 AND r.natural_key <> '' GROUP BY r.record, r.kind, r.natural_key HAVING count(*) > 1",
         repair: "restore a backup from before it happened; tell who runs renkei",
         mend: &[],
     },
