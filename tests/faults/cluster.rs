@@ -166,7 +166,9 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         let _stopped = self.ops(&["stop", "immediate"]);
         if self.small {
-            let _unmounted = Command::new("umount").arg(self.folder.path()).output();
+            // Lazy: what the server has left may still hold it for a moment.
+            let mut unmount = Command::new("umount");
+            let _unmounted = unmount.arg("--lazy").arg(self.folder.path()).output();
         }
     }
 }
