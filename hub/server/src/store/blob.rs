@@ -368,7 +368,10 @@ mod tests {
         };
         assert!(store.older_than(shard, now(), DAY).unwrap().is_empty());
         age(long_ago);
-        assert_eq!(store.older_than(shard, now(), DAY).unwrap(), [name.clone()]);
+        assert_eq!(
+            store.older_than(shard, now(), DAY).unwrap(),
+            std::slice::from_ref(&name)
+        );
         // Somebody stores the same bytes after the list was made, and is about to name them.
         store.write(b"orphan").unwrap();
         assert!(!store.remove(&name, now(), DAY).unwrap());

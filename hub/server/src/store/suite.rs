@@ -36,6 +36,8 @@ pub(super) trait House {
     async fn migrate_further(&self);
     /// Writes past all rules, foreign keys included, as a failing disk or a curious hand does.
     async fn tamper(&self, sql: &str);
+    /// Makes it as the first release did, with data in it.
+    async fn live_in_before(&self);
     /// Where its files are.
     fn folder(&self) -> &std::path::Path;
 }
@@ -105,6 +107,7 @@ macro_rules! every_behaviour {
             a_whole_ledger_has_no_findings
             each_damage_is_found_and_named
             what_is_safe_is_mended
+            an_older_ledger_is_taken_over_whole
         }
     };
 }

@@ -97,10 +97,6 @@ pub(crate) struct Restore {
 }
 
 impl Restore {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "no hub runs, and no clock is configured"
-    )]
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
         let now = Timestamp::now();
         let how = Restored {

@@ -19,8 +19,8 @@ use super::speak::{Conn, Dialect, Pool, Pooled, Said, Session, query};
 use super::writer::{Link, Writer};
 use crate::store::{Place, Server, StoreError};
 
-static SQLITE: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
-static POSTGRES: Migrator = sqlx::migrate!("src/store/migrations/postgres");
+pub(super) static SQLITE: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
+pub(super) static POSTGRES: Migrator = sqlx::migrate!("src/store/migrations/postgres");
 /// Pages of log before a checkpoint, 16 KB each: about 64 MB, read again within the start target.
 const CHECKPOINT_PAGES: &str = "4000";
 /// Readers at a time.
@@ -310,3 +310,13 @@ async fn refuse_newer(conn: &mut Conn, migrations: &Migrator) -> Result<(), Stor
         Ok(())
     }
 }
+
+/// The schema as it was first released.
+#[cfg(test)]
+pub(super) fn first(migrations: &Migrator) -> Migrator {
+    Migrator::with_migrations(migrations.iter().take(1).cloned().collect())
+}
+
+/// A ledger of that schema with data in it.
+#[cfg(test)]
+pub(super) const LIVED_IN: &str = include_str!("../migrations/lived_in_0001.sql");

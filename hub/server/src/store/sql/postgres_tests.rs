@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::counted::every_count;
+use super::open::{LIVED_IN, POSTGRES, first};
 use super::{Access, Database};
 use crate::store::suite::{House, every_behaviour};
 use crate::store::{Place, Server, Store as _, StoreError, Wants};
@@ -91,6 +92,31 @@ impl House for Schema {
             .execute(&mut raw)
             .await
             .unwrap();
+        raw.close().await.unwrap();
+    }
+
+    async fn live_in_before(&self) {
+        let mut raw = self.raw().await;
+        first(&POSTGRES).run(&mut raw).await.unwrap();
+        let text = LIVED_IN.replace("X'", "'\\x");
+        sqlx::raw_sql(AssertSqlSafe(text))
+            .execute(&mut raw)
+            .await
+            .unwrap();
+        for (table, column) in [
+            ("message", "position"),
+            ("delivery", "seq"),
+            ("channel", "id"),
+            ("decision", "id"),
+        ] {
+            let text = format!(
+                "SELECT setval(pg_get_serial_sequence('{table}', '{column}'), (SELECT max({column}) FROM {table}))"
+            );
+            sqlx::raw_sql(AssertSqlSafe(text))
+                .execute(&mut raw)
+                .await
+                .unwrap();
+        }
         raw.close().await.unwrap();
     }
 

@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
 
 use super::counted::every_count;
+use super::open::{LIVED_IN, SQLITE, first};
 use super::speak::{Dialect, query, spell};
 use super::{Access, Database, accept, deliveries};
 use crate::store::operator::Operator;
@@ -54,6 +55,17 @@ impl House for Folder {
             .execute(&mut raw)
             .await
             .unwrap();
+        raw.close().await.unwrap();
+    }
+
+    async fn live_in_before(&self) {
+        let path = self.0.path().join("renkei.db");
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true);
+        let mut raw = SqliteConnection::connect_with(&options).await.unwrap();
+        first(&SQLITE).run(&mut raw).await.unwrap();
+        sqlx::raw_sql(LIVED_IN).execute(&mut raw).await.unwrap();
         raw.close().await.unwrap();
     }
 

@@ -1,5 +1,6 @@
 //! Damage of every kind is found, named, and mended where that loses nothing.
 
+use renkei_core::MessageId;
 use renkei_core::delivery::AttachmentRef;
 
 use super::House;
@@ -253,4 +254,56 @@ pub(in crate::store) async fn what_is_safe_is_mended(house: &impl House) {
     assert_eq!(ids, [(1, true), (3, true)]);
     let after = ledger.check_audit().await.unwrap();
     assert_eq!((after.lines, after.broken_at), (before + 5, None));
+}
+
+pub(in crate::store) async fn an_older_ledger_is_taken_over_whole(house: &impl House) {
+    house.live_in_before().await;
+    let blobs = Folder::new(house.folder());
+    blobs.write(b"sheet").unwrap();
+    blobs.write(b"MSH|long").unwrap();
+    let ledger = house.command().await.unwrap();
+    assert_eq!(named(&ledger).await, []);
+    let rows = ledger.inventory().await.unwrap().rows;
+    let counts = [
+        "message",
+        "outcome",
+        "version",
+        "delivery",
+        "attachment",
+        "audit",
+    ];
+    assert_eq!(counts.map(|table| rows[table]), [4, 3, 2, 1, 1, 2]);
+    // What was said before is known, readable and processed on.
+    let again = ledger.accept(vec![message("A0", "MSH|A0")]).await.unwrap();
+    assert_eq!(again, [renkei_core::Receipt::Duplicate(MessageId(1))]);
+    let waiting = ledger.waiting(10).await.unwrap();
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0].message.body.as_ref(), b"MSH|B1");
+    let channel = channel_of(&ledger, 1).await;
+    let due = ledger.due_deliveries(&channel.sink, at(700), 10).await;
+    let due = due.unwrap();
+    assert_eq!(due.len(), 1);
+    assert_eq!(due[0].payload.attachments.len(), 1);
+    let mut world = world();
+    let newcomer = keys(HOSPITAL, "0003", facts("カクウジロウ", "1950-01-01"));
+    ledger.load(&newcomer, &mut world).await.unwrap();
+    assert!(
+        world.ids.record > 2 && world.ids.notice > 2,
+        "{:?}",
+        world.ids
+    );
+    let new = ledger
+        .accept(vec![message("new", "MSH|new")])
+        .await
+        .unwrap();
+    assert!(
+        matches!(new[..], [renkei_core::Receipt::Stored(MessageId(5..))]),
+        "{new:?}"
+    );
+    let mut effects = stay(3, "0003", 3);
+    effects.outcomes = vec![processed(3, Some(3))];
+    ledger.apply(effects, Vec::new()).await.unwrap();
+    ledger.enrol(&[], &by(800)).await.unwrap();
+    assert_eq!(named(&ledger).await, []);
+    assert_eq!(ledger.check_audit().await.unwrap().lines, 3);
 }

@@ -56,3 +56,9 @@ CREATE TABLE restored (
   actor         TEXT    NOT NULL,
   notices_above BIGINT NOT NULL
 );
+
+-- Blocks of row ids begin above what was written before there were blocks.
+SELECT setval('person_id', greatest(nextval('person_id'), (SELECT coalesce(max(id), 0) + 1 FROM person)));
+SELECT setval('record_id', greatest(nextval('record_id'), (SELECT coalesce(max(id), 0) + 1 FROM record)));
+SELECT setval('resource_id', greatest(nextval('resource_id'), (SELECT coalesce(max(id), 0) + 1 FROM resource)));
+SELECT setval('notice_id', greatest(nextval('notice_id'), (SELECT coalesce(max(id), 0) + 1 FROM notice)));
