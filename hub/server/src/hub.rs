@@ -31,6 +31,7 @@ use crate::outbox::{Courier, InFlight};
 use crate::retention::Sweeper;
 use crate::share::{self, Share};
 use crate::store::blob::{Blobs, Folder};
+use crate::store::search;
 use crate::store::sql::{Access, Database};
 use crate::store::{Store, StoreError};
 use crate::wake::Wake;
@@ -319,7 +320,8 @@ impl Hub {
         Ok(held)
     }
 
-    /// Starts what carries signals between the rooms and, when configured, to other hubs.
+    /// Starts what carries signals between the rooms and, when configured, to other hubs; and what an
+    /// upgrade has left to do.
     fn carry_signals(&self, rooms: &mut JoinSet<Result<(), HubError>>, stop: &CancellationToken) {
         let passing = self.wake.clone().pass_on(stop.clone());
         rooms.spawn(async move {
@@ -329,6 +331,12 @@ impl Hub {
         let (store, signals, ended) = (self.store.clone(), self.wake.clone(), stop.clone());
         rooms.spawn(async move {
             store.carry(signals.told, signals.heard, ended).await;
+            Ok(())
+        });
+        let (store, ended) = (self.store.clone(), stop.clone());
+        rooms.spawn(async move {
+            search::index_all(&*store, &ended).await;
+            ended.cancelled().await;
             Ok(())
         });
         if let Some(config) = self.carrier.clone() {

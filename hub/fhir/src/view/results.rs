@@ -25,6 +25,39 @@ view! {
     }
 }
 
+view! {
+    /// What an Observation is looked for by.
+    CodedView {
+        code: ConceptPart<'a>,
+        effective_date_time: Text<'a>,
+        effective_period: PeriodPart<'a>,
+        effective_instant: Text<'a>,
+    }
+}
+
+impl CodedView<'_> {
+    /// When it was observed: the moment, else the start of the period, else its end; empty if not said.
+    #[must_use]
+    pub fn effective(&self) -> &str {
+        let Self {
+            effective_date_time,
+            effective_period,
+            effective_instant,
+            ..
+        } = self;
+        [
+            effective_date_time,
+            effective_instant,
+            &effective_period.start,
+            &effective_period.end,
+        ]
+        .into_iter()
+        .map(Text::as_str)
+        .find(|text| !text.is_empty())
+        .unwrap_or("")
+    }
+}
+
 part! {
     /// A part of a finding, as systolic and diastolic pressure.
     ComponentPart {

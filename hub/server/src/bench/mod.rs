@@ -10,6 +10,7 @@ pub mod ingest;
 mod log;
 mod prebuilt;
 pub mod recovery;
+pub mod search;
 mod senders;
 mod stock;
 pub mod walk;
@@ -23,7 +24,7 @@ use serde::Serialize;
 /// What one bench found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// `convert`, `ingest`, `walk`.
+    /// `convert`, `ingest`, `walk`, `search`.
     pub bench: &'static str,
     /// The one ratio of the bench.
     pub ratio: f64,

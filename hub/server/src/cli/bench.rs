@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 use super::{Exit, complain, say};
-use crate::bench::{convert, ingest, recovery, walk};
+use crate::bench::{convert, ingest, recovery, search, walk};
 
 /// Measures the hub against its limit in the same run.
 #[derive(Debug, clap::Args)]
@@ -36,6 +36,17 @@ enum What {
         common: Common,
         #[command(flatten)]
         walk: WalkArguments,
+    },
+    /// The latest results of a code for a patient among 100,000, against the same statement by hand.
+    Search {
+        #[command(flatten)]
+        common: Common,
+        /// The ledger in PostgreSQL: its address, as in `[ledger] database`; an empty database.
+        #[arg(long, value_name = "URL")]
+        database: Option<String>,
+        /// Folder on the disk to measure; a folder of its own is made there and removed.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
     },
     /// A hub with a long queue is killed again and again: time to listening, time to an empty queue.
     Recovery(RecoveryArguments),
@@ -111,7 +122,7 @@ struct Common {
     /// Everything as one JSON object.
     #[arg(long)]
     json: bool,
-    /// How long to measure, roughly. Default: 8 for convert, 60 for ingest, 120 for walk.
+    /// How long to measure, roughly. Default: 8 for convert, 60 for ingest, 120 for walk, 20 for search.
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
 }
@@ -147,6 +158,17 @@ impl Bench {
                 }
                 let options = walk.options(common.seconds(120.0))?;
                 (walk::run(&options, folder.path()).await?, common.json)
+            }
+            What::Search {
+                common,
+                database,
+                dir,
+            } => {
+                let folder = own_folder(dir)?;
+                let seconds = common.seconds(20.0);
+                let (folder, database) = (folder.path(), database.as_deref());
+                let report = search::run(seconds, folder, database, search::DISTRICT).await?;
+                (report, common.json)
             }
         };
         if json {

@@ -435,7 +435,7 @@ fn document_class(view: &DocumentReferenceView<'_>) -> ItemClass {
 }
 
 /// A FHIR date or dateTime as an instant; a date begins at midnight in Japan.
-pub(super) fn instant(text: &str) -> Option<Timestamp> {
+pub(crate) fn instant(text: &str) -> Option<Timestamp> {
     match text.len() {
         0 => None,
         10 => format!("{text}T00:00:00+09:00").parse().ok(),

@@ -4,7 +4,7 @@
 //! [`update`] is called for every processed message and only opens, extends and dates notices;
 //! [`settle`] is called when a notice is due and builds what it says from the record's current chart.
 
-mod chart;
+pub(crate) mod chart;
 pub mod content;
 #[cfg(test)]
 mod tests;

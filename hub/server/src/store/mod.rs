@@ -7,6 +7,7 @@
 pub mod blob;
 pub mod keeper;
 pub mod operator;
+pub mod search;
 pub mod sql;
 #[cfg(test)]
 mod suite;

@@ -7,6 +7,7 @@ use data_encoding::HEXLOWER;
 use renkei_core::{Code, DeliveryId, PeerReceipt};
 
 use super::rows::Shape;
+use super::search::{self, ResultRow};
 use super::speak::{Conn, Dialect, query};
 use super::{json, lanes, micros, receipts};
 use crate::store::{Framed, StoreError};
@@ -93,6 +94,7 @@ pub(super) async fn apply(
     tx: &mut Conn,
     effects: Effects,
     framed: Vec<Framed>,
+    results: &[ResultRow],
 ) -> Result<(), StoreError> {
     let now = effects
         .outcomes
@@ -110,6 +112,7 @@ pub(super) async fn apply(
         .await?;
     people(tx, &effects, at).await?;
     clinical(tx, &effects).await?;
+    search::write(tx, results).await?;
     told(tx, &effects, framed).await?;
     let said: Vec<&PeerReceipt> = effects
         .receipts

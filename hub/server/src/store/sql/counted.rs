@@ -172,6 +172,7 @@ fn of_effects(effects: &Effects) -> usize {
         resources.len(),
         effects.versions.len(),
         effects.sightings.len(),
+        super::search::codings(&effects.versions).len(),
         effects.notices.len(),
         effects.minted.len(),
         effects.decisions.len(),

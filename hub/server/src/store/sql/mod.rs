@@ -7,6 +7,7 @@
 mod accept;
 mod apply;
 mod blobs;
+mod by_hand;
 #[cfg(test)]
 mod counted;
 mod deliveries;
@@ -21,6 +22,7 @@ mod operate;
 mod postgres_tests;
 mod receipts;
 mod rows;
+mod search;
 mod speak;
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,7 @@ use speak::{Dialect, Line, Pool, query};
 use sqlx::postgres::PgDatabaseError;
 use writer::{Priority, Writer};
 
+pub use by_hand::ByHand;
 pub use keep::snapshot;
 pub use open::Access;
 
@@ -57,6 +60,7 @@ pub struct Database {
     reads: Pool,
     folder: PathBuf,
     lanes: Arc<Lanes>,
+    search: search::Memory,
     /// Held while the hub runs: a second hub on the same file is refused.
     _lock: Option<std::fs::File>,
 }
@@ -235,11 +239,12 @@ impl Store for Database {
     }
 
     async fn apply(&self, effects: Effects, framed: Vec<Framed>) -> Result<(), StoreError> {
+        let results = self.result_rows(search::codings(&effects.versions)).await?;
         let applied = self
             .writer
             .write(Priority::Apply, move |tx| {
                 Box::pin(async move {
-                    let applied = apply::apply(tx, effects, framed).await;
+                    let applied = apply::apply(tx, effects, framed, &results).await;
                     reached(Point::ApplyBefore);
                     applied
                 })

@@ -135,6 +135,7 @@ impl Database {
             },
             folder: folder.to_owned(),
             lanes: Arc::default(),
+            search: Default::default(),
             _lock: lock,
         })
     }
@@ -182,6 +183,7 @@ impl Database {
             },
             folder: folder.to_owned(),
             lanes: Arc::new(Lanes::of(hub)),
+            search: Default::default(),
             _lock: lock,
         })
     }

@@ -240,6 +240,36 @@ async fn hot_statements_use_indexes() {
     }
 }
 
+/// A search walks the index backwards in the order it gives: nothing is sorted, nothing read from end to end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_is_a_walk_along_its_index() {
+    let folder = Folder::new();
+    let ledger = folder.hub().await.unwrap();
+    ledger.count("x", 1).await.unwrap();
+    let mut raw = folder.raw().await;
+    for (name, text) in super::search::statements() {
+        let plan = sqlx::query(AssertSqlSafe(format!(
+            "EXPLAIN QUERY PLAN {}",
+            spell(text, Dialect::Sqlite)
+        )))
+        .fetch_all(&mut raw)
+        .await
+        .unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get(3)).collect();
+        for step in &plan {
+            assert!(!step.contains("TEMP B-TREE"), "{name}: {plan:#?}");
+            assert!(
+                !step.starts_with("SCAN") || step.starts_with("SCAN k "),
+                "{name}: {plan:#?}"
+            );
+        }
+        if name.starts_with("latest") {
+            let walk = "SEARCH t USING PRIMARY KEY (record=? AND code=?)";
+            assert!(plan[0].starts_with(walk), "{name}: {plan:#?}");
+        }
+    }
+}
+
 /// What is read every few seconds costs what is open, never what was ever stored.
 #[tokio::test(flavor = "multi_thread")]
 async fn watching_reads_partial_indexes_only() {
