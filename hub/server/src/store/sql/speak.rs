@@ -451,7 +451,9 @@ impl Line {
 
 type Spelled = HashMap<(Dialect, Arc<str>), Arc<str>>;
 static SPELLED: RwLock<Option<Spelled>> = RwLock::new(None);
-static FIXED: RwLock<Option<HashMap<(Dialect, usize, usize), Arc<str>>>> = RwLock::new(None);
+/// Static texts by where they lie and how long they are.
+type SpelledFixed = HashMap<(Dialect, usize, usize), Arc<str>>;
+static FIXED: RwLock<Option<SpelledFixed>> = RwLock::new(None);
 
 /// The text as `dialect` spells it; worked out once.
 fn spelled(text: &Text, dialect: Dialect) -> Arc<str> {
