@@ -241,7 +241,7 @@ fn local_id(patient: usize) -> LocalId {
 /// Whose the results of a message are: by turns one of those who have many, and one of the others.
 fn patient_of(message: usize, scale: Scale) -> usize {
     let turn = message / 2;
-    if message % 2 == 0 {
+    if message.is_multiple_of(2) {
         turn % scale.heavy
     } else {
         scale.heavy + turn % (scale.patients - scale.heavy)
@@ -268,7 +268,7 @@ async fn fill(ledger: &Database, stock: &Stock, report: &mut Report) -> Result<(
         let turn = first / limits::PROCESS_BATCH;
         let until = messages.min(first + limits::PROCESS_BATCH);
         let kinds = [ResourceType::DiagnosticReport, ResourceType::Observation];
-        let skipped = usize::from(turn % WITHOUT_EVERY != 0);
+        let skipped = usize::from(!turn.is_multiple_of(WITHOUT_EVERY));
         for kind in &kinds[skipped..] {
             let rows = (until - first) * PER_MESSAGE;
             let ids = ids(ledger, stock, rows).await?;

@@ -58,7 +58,7 @@ CREATE TABLE restored (
 );
 
 -- Blocks of row ids begin above what was written before there were blocks.
-SELECT setval('person_id', greatest(nextval('person_id'), (SELECT coalesce(max(id), 0) + 1 FROM person)));
-SELECT setval('record_id', greatest(nextval('record_id'), (SELECT coalesce(max(id), 0) + 1 FROM record)));
-SELECT setval('resource_id', greatest(nextval('resource_id'), (SELECT coalesce(max(id), 0) + 1 FROM resource)));
-SELECT setval('notice_id', greatest(nextval('notice_id'), (SELECT coalesce(max(id), 0) + 1 FROM notice)));
+SELECT setval('person_id', (SELECT greatest(coalesce(max(id), 0) + 1, 1) FROM person), false);
+SELECT setval('record_id', (SELECT greatest(coalesce(max(id), 0) + 1, 1) FROM record), false);
+SELECT setval('resource_id', (SELECT greatest(coalesce(max(id), 0) + 1, 1) FROM resource), false);
+SELECT setval('notice_id', (SELECT greatest(coalesce(max(id), 0) + 1, 1) FROM notice), false);
