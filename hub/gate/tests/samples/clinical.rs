@@ -9,10 +9,7 @@ use super::people::practitioner;
 pub(super) fn all() -> Vec<(&'static str, String)> {
     let mut samples = vec![
         ("MedicationRequest", prescription().to_json()),
-        (
-            "MedicationRequest (injection)",
-            injection().to_json(),
-        ),
+        ("MedicationRequest (injection)", injection().to_json()),
         ("DocumentReference", document().to_json()),
     ];
     for onset in [

@@ -12,13 +12,11 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("Observation (weight)", weight().to_json()),
         (
             "Specimen",
-            specimen("specimen-1", Collected::DateTime(TIME.into()))
-                .to_json(),
+            specimen("specimen-1", Collected::DateTime(TIME.into())).to_json(),
         ),
         (
             "Specimen (period)",
-            specimen("specimen-2", Collected::Period(period()))
-                .to_json(),
+            specimen("specimen-2", Collected::Period(period())).to_json(),
         ),
         ("DiagnosticReport", report().to_json()),
     ];
