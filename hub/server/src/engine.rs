@@ -6,9 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use renkei_core::source::Processed;
@@ -45,6 +45,9 @@ pub type Finished = Arc<dyn Fn(&[(MessageId, Processed)]) + Send + Sync>;
 /// How often a batch is decided again because another hub wrote what it was decided over, before it is
 /// halved.
 const CONFLICTS: u32 = 16;
+/// The same for one message alone. A conflict means that another hub has got on with something; so many
+/// in a row, with pauses, mean that this message can never be written.
+const CONFLICTS_OF_ONE: u32 = 128;
 /// Notices settled in one transaction at most.
 const SETTLE_BATCH: usize = 32;
 
@@ -75,6 +78,14 @@ pub struct Engine {
     pub singly_up_to: AtomicI64,
     /// The last batch was full.
     pub behind: AtomicBool,
+    /// The message whose attempt was counted last: it is tried again in this process as often as need be,
+    /// because what ends the process has not ended it.
+    pub counted: AtomicI64,
+    /// Conflicts in a row while settling.
+    pub conflicts: AtomicU32,
+    /// Held while messages are chosen, and while it is worked out which are this hub's and which of them
+    /// run one by one.
+    pub choosing: tokio::sync::Mutex<()>,
 }
 
 impl Engine {
@@ -85,9 +96,13 @@ impl Engine {
     pub async fn step(&self) -> Result<Did, StoreError> {
         let processed = self.process().await?;
         let settled = match self.settle().await {
-            // Another hub wrote what it was decided over: at once again.
-            Err(StoreError::Conflict(_) | StoreError::Fenced) => Did::Work,
-            settled => settled?,
+            // Another hub wrote what it was decided over: at once again, or works on these people now.
+            Err(StoreError::Conflict(_)) if self.again().await => Did::Work,
+            Err(StoreError::Fenced) => Did::Work,
+            settled => {
+                self.conflicts.store(0, Ordering::Relaxed);
+                settled?
+            }
         };
         Ok(if processed == Did::Work || settled == Did::Work {
             Did::Work
@@ -116,7 +131,16 @@ impl Engine {
         )
     }
 
-    async fn process(&self) -> Result<Did, StoreError> {
+    /// Whether to settle again at once after a conflict; after many in a row a little later.
+    async fn again(&self) -> bool {
+        let before = self.conflicts.fetch_add(1, Ordering::Relaxed);
+        pause(before).await;
+        before < CONFLICTS
+    }
+
+    /// The next messages, and whether they run one by one.
+    async fn choose(&self) -> Result<(Vec<Waiting>, bool), StoreError> {
+        let _turn = self.choosing.lock().await;
         let suspects = self.singly_up_to.load(Ordering::Relaxed);
         let mut singly = suspects > 0;
         let limit = if singly { 1 } else { limits::PROCESS_BATCH };
@@ -135,16 +159,19 @@ impl Engine {
             singly || waiting.len() >= limits::PROCESS_BATCH,
             Ordering::Relaxed,
         );
-        if waiting.is_empty() {
+        Ok((waiting, singly))
+    }
+
+    async fn process(&self) -> Result<Did, StoreError> {
+        let (waiting, singly) = self.choose().await?;
+        let Some(first) = waiting.first().map(|waiting| waiting.message.id) else {
             return Ok(Did::Nothing);
-        }
-        if singly {
-            let ids: Vec<MessageId> = waiting.iter().map(|waiting| waiting.message.id).collect();
-            self.store.count_attempt(&ids).await?;
+        };
+        if singly && self.counted.swap(first.0, Ordering::Relaxed) != first.0 {
+            self.store.count_attempt(&[first]).await?;
         }
         let began = Instant::now();
-        let first = waiting.first().map(|waiting| waiting.message.id);
-        let span = trace::process(waiting.len(), first);
+        let span = trace::process(waiting.len(), Some(first));
         let batch = self.map(waiting).instrument(span.clone()).await;
         debug!(messages = batch.len(), "processing");
         self.commit(batch).instrument(span).await?;
@@ -179,9 +206,8 @@ impl Engine {
 
     /// Applies a batch; when the database refuses it, halves it until only the guilty message is left.
     async fn commit(&self, batch: Vec<Mapped>) -> Result<(), StoreError> {
-        let mut parts = vec![batch];
-        let mut conflicts = 0;
-        while let Some(part) = parts.pop() {
+        let mut parts = vec![(batch, 0)];
+        while let Some((part, conflicts)) = parts.pop() {
             let effects = self.decide(&part, None).await?;
             let finished = ended(&effects);
             let began = Instant::now();
@@ -189,10 +215,17 @@ impl Engine {
                 Ok(()) => self.tell(&part, &finished, began),
                 // Another hub has processed it; what there is to do is read anew.
                 Err(StoreError::Fenced) => debug!(messages = part.len(), "batch taken over"),
-                Err(StoreError::Conflict(source)) if conflicts < CONFLICTS => {
+                Err(StoreError::Conflict(source))
+                    if conflicts
+                        < if part.len() == 1 {
+                            CONFLICTS_OF_ONE
+                        } else {
+                            CONFLICTS
+                        } =>
+                {
                     debug!(messages = part.len(), error = %chain(source.as_ref()), "deciding again");
-                    conflicts += 1;
-                    parts.push(part);
+                    pause(conflicts).await;
+                    parts.push((part, conflicts + 1));
                 }
                 Err(StoreError::Refused(source) | StoreError::Conflict(source))
                     if part.len() == 1 =>
@@ -207,8 +240,8 @@ impl Engine {
                     warn!(messages = part.len(), error = %chain(source.as_ref()), "batch refused, halving it");
                     let mut first = part;
                     let second = first.split_off(first.len() / 2);
-                    parts.push(second);
-                    parts.push(first);
+                    parts.push((second, 0));
+                    parts.push((first, 0));
                 }
                 Err(error) => return Err(error),
             }
@@ -372,6 +405,11 @@ impl Engine {
             size,
         }))
     }
+}
+
+/// Lets the other hub go first, longer each time: up to a twentieth of a second.
+async fn pause(conflicts: u32) {
+    tokio::time::sleep(Duration::from_millis(u64::from(conflicts.min(50)))).await;
 }
 
 /// Whether something would be taken back that is being sent now.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -168,6 +168,7 @@ impl Hub {
                 backoff: checked.backoff,
                 breaker: Breaker::new(checked.backoff.first, checked.backoff.most),
                 behind: false,
+                unwritten: None,
             })
             .collect();
         let (told, longest_wait) = (inbox.clone(), checked.backoff.most);
@@ -184,6 +185,9 @@ impl Hub {
             outbox: wake.outbox.clone(),
             singly_up_to: AtomicI64::new(0),
             behind: AtomicBool::new(false),
+            counted: AtomicI64::new(0),
+            conflicts: AtomicU32::new(0),
+            choosing: tokio::sync::Mutex::default(),
         });
         let paused = Arc::new(RwLock::new(Vec::new()));
         Ok(Self {
@@ -234,6 +238,8 @@ impl Hub {
             let newest = newest.map_or(0, |message| message.0);
             self.engine.singly_up_to.store(newest, Ordering::Relaxed);
         }
+        // Read before what it stands for: what is written in between is noticed.
+        let version = self.store.data_version().await?;
         self.refresh().await?;
         let _watched_to_the_end = self.watching.take().map(Watching::start);
         let sources_stop = stop.child_token();
@@ -283,7 +289,7 @@ impl Hub {
         }
         self.pulse.enter(Stage::Running);
         info!(sources = running.len(), "hub running");
-        let ended = self.watch(&stop, &mut rooms, &mut running).await;
+        let ended = self.watch(version, &stop, &mut rooms, &mut running).await;
         self.pulse.enter(Stage::Stopping);
         sources_stop.cancel();
         let drained = tokio::time::timeout(limits::DRAIN, async {
@@ -293,7 +299,8 @@ impl Hub {
         });
         let in_time = drained.await.is_ok();
         if ended.is_ok() && in_time {
-            self.store.end_run(self.clock.now()).await?;
+            // With the ledger out of reach nothing can be said; the next start is careful then.
+            or_later(self.store.end_run(self.clock.now()).await, "no clean end")?;
             info!("hub stopped");
         }
         ended
@@ -352,13 +359,14 @@ impl Hub {
     /// Waits for the end; meanwhile notices what other processes wrote.
     async fn watch(
         &self,
+        mut version: i64,
         stop: &CancellationToken,
         rooms: &mut JoinSet<Result<(), HubError>>,
         running: &mut JoinSet<Result<(), HubError>>,
     ) -> Result<(), HubError> {
-        let mut version = self.store.data_version().await?;
         let mut hands = Hands::default();
         self.pulse.beat(Part::Ledger);
+        let mut look = tokio::time::Instant::now() + LOOK_AGAIN;
         loop {
             self.pulse.beat(Part::Hub);
             tokio::select! {
@@ -372,8 +380,13 @@ impl Hub {
                     Ok(Err(error)) => error!(error = %chain(&error), "a source stopped"),
                     Err(error) => error!(error = %chain(&error), "a source ended unexpectedly"),
                 },
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = self.wake.elsewhere.notified() => {
+                    or_later(self.inbox.look_for_ended().await, "senders are told later")?;
+                    continue;
+                }
+                () = tokio::time::sleep_until(look) => {}
             }
+            look = tokio::time::Instant::now() + LOOK_AGAIN;
             match self.look_around(&mut version, &mut hands).await {
                 Ok(()) => {}
                 Err(error) if error.passes() => {

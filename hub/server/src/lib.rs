@@ -24,6 +24,8 @@ mod rehearsal;
 pub mod retention;
 pub mod route;
 pub(crate) mod share;
+#[cfg(test)]
+mod simulation;
 pub mod store;
 pub mod wake;
 pub mod world;

@@ -49,6 +49,8 @@ impl Share {
             tasks: self.alone.clone(),
             now: self.clock.now(),
         };
+        // No message is chosen between taking it over and knowing that it is suspect.
+        let turn = self.engine.choosing.lock().await;
         let held = self.store.lease(&wants).await?;
         if held.taken_over {
             // The oldest were in the silent hub's hands; one of them may be what silenced it.
@@ -59,6 +61,7 @@ impl Share {
                 .fetch_max(newest, Ordering::Relaxed);
             warn!("messages of a hub that fell silent were taken over; the oldest run one by one");
         }
+        drop(turn);
         let changed = self.held.send_if_modified(|known| {
             let differs = *known != held.tasks;
             if differs {

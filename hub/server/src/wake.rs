@@ -25,6 +25,8 @@ pub struct Wake {
     pub stored: Arc<Notify>,
     /// Wakes the couriers.
     pub outbox: Arc<Notify>,
+    /// Fired when another hub committed something: a message whose sender waits may have ended.
+    pub elsewhere: Arc<Notify>,
 }
 
 impl Default for Wake {
@@ -37,6 +39,7 @@ impl Default for Wake {
             accepted: signal(),
             stored: signal(),
             outbox: signal(),
+            elsewhere: signal(),
         }
     }
 }
@@ -64,7 +67,10 @@ impl Wake {
                     self.stored.notify_one();
                     self.say();
                 }
-                () = self.heard.notified() => self.look(),
+                () = self.heard.notified() => {
+                    self.elsewhere.notify_one();
+                    self.look();
+                }
             }
         }
     }

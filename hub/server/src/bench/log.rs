@@ -64,8 +64,11 @@ impl Ledger for Log {
             .collect())
     }
 
-    async fn outcome(&self, _message: MessageId) -> Result<Option<Processed>, StoreError> {
-        Ok(None)
+    async fn outcomes(
+        &self,
+        _messages: &[MessageId],
+    ) -> Result<Vec<(MessageId, Processed)>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn recall(&self, _source: &SourceName) -> Result<Vec<Note>, StoreError> {

@@ -37,8 +37,11 @@ use space::Space;
 pub trait Ledger: Send + Sync + 'static {
     /// See [`Store::accept`].
     async fn accept(&self, group: Vec<Prepared>) -> Result<Vec<Receipt>, StoreError>;
-    /// See [`Store::outcome`].
-    async fn outcome(&self, message: MessageId) -> Result<Option<Processed>, StoreError>;
+    /// See [`Store::outcomes`].
+    async fn outcomes(
+        &self,
+        messages: &[MessageId],
+    ) -> Result<Vec<(MessageId, Processed)>, StoreError>;
     /// See [`Store::recall`].
     async fn recall(&self, source: &SourceName) -> Result<Vec<Note>, StoreError>;
     /// See [`Store::remember`].
@@ -51,8 +54,11 @@ impl<S: Store> Ledger for S {
         Store::accept(self, group).await
     }
 
-    async fn outcome(&self, message: MessageId) -> Result<Option<Processed>, StoreError> {
-        Store::outcome(self, message).await
+    async fn outcomes(
+        &self,
+        messages: &[MessageId],
+    ) -> Result<Vec<(MessageId, Processed)>, StoreError> {
+        Store::outcomes(self, messages).await
     }
 
     async fn recall(&self, source: &SourceName) -> Result<Vec<Note>, StoreError> {
@@ -144,10 +150,8 @@ impl Writer {
     /// When the ledger fails.
     pub async fn look_for_ended(&self) -> Result<(), StoreError> {
         let waited_for: Vec<MessageId> = self.waiters().keys().copied().collect();
-        for id in waited_for {
-            if let Some(how) = self.store.outcome(id).await? {
-                self.finished(&[(id, how)]);
-            }
+        if !waited_for.is_empty() {
+            self.finished(&self.store.outcomes(&waited_for).await?);
         }
         Ok(())
     }
@@ -298,14 +302,8 @@ impl Inbox for Writer {
         let (tell, told) = oneshot::channel();
         self.waiters().entry(id).or_default().push(tell);
         // It may have ended before we began to listen.
-        let known = self
-            .store
-            .outcome(id)
-            .await
-            .map_err(|error| AcceptError::Broken(Box::new(error)))?;
-        if let Some(how) = known {
-            self.finished(&[(id, how)]);
-        }
+        let known = self.store.outcomes(&[id]).await;
+        self.finished(&known.map_err(|error| AcceptError::Broken(Box::new(error)))?);
         self.stored.notify_one();
         told.await.map_err(|_| AcceptError::Stopping)
     }

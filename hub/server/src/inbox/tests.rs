@@ -43,8 +43,11 @@ impl Ledger for Counted {
         }
     }
 
-    async fn outcome(&self, message: MessageId) -> Result<Option<Processed>, StoreError> {
-        Store::outcome(&self.ledger, message).await
+    async fn outcomes(
+        &self,
+        messages: &[MessageId],
+    ) -> Result<Vec<(MessageId, Processed)>, StoreError> {
+        Store::outcomes(&self.ledger, messages).await
     }
 
     async fn recall(&self, source: &SourceName) -> Result<Vec<Note>, StoreError> {

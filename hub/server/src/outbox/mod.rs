@@ -97,6 +97,17 @@ pub struct Courier {
     pub breaker: Breaker,
     /// The last group was as large as one may be: more waits behind it.
     pub behind: bool,
+    /// What became of a group that the ledger could not take yet: forgotten, it would look as if it had
+    /// never left.
+    pub unwritten: Option<Told>,
+}
+
+/// What became of a group.
+#[derive(Debug)]
+pub struct Told {
+    ids: Vec<DeliveryId>,
+    finished: Vec<Finish>,
+    changes: Vec<ChannelChange>,
 }
 
 /// What the checks before sending decided about a due delivery.
@@ -113,6 +124,9 @@ impl Courier {
     /// # Errors
     /// Only when the ledger fails.
     pub async fn step(&mut self) -> Result<Did, StoreError> {
+        if let Some(told) = self.unwritten.take() {
+            return self.write(told).await;
+        }
         let now = self.clock.now();
         let limit = match self.breaker.allows(now) {
             breaker::Allows::Nothing => return Ok(Did::Nothing),
@@ -132,29 +146,67 @@ impl Courier {
         let ids: Vec<DeliveryId> = due.iter().map(|due| due.id.clone()).collect();
         let began = Instant::now();
         let span = trace::deliver(&self.name, &ids);
-        let result = self.deliver(due, now).instrument(span).await;
+        let result = match self.deliver(due, now).instrument(span.clone()).await {
+            Ok((finished, changes)) => {
+                let told = Told {
+                    ids,
+                    finished,
+                    changes,
+                };
+                self.write(told).instrument(span).await
+            }
+            Err(error) => {
+                self.landed(&ids).await;
+                Err(error)
+            }
+        };
         meter::batch(Verb::Finish, began.elapsed());
-        let mut in_flight = self.in_flight.0.lock().await;
-        for id in &ids {
-            in_flight.remove(id);
-        }
         result
     }
 
-    async fn deliver(&mut self, due: Vec<Due>, now: Timestamp) -> Result<Did, StoreError> {
+    /// These are not being sent any more.
+    async fn landed(&self, ids: &[DeliveryId]) {
+        let mut in_flight = self.in_flight.0.lock().await;
+        for id in ids {
+            in_flight.remove(id);
+        }
+    }
+
+    async fn deliver(
+        &mut self,
+        due: Vec<Due>,
+        now: Timestamp,
+    ) -> Result<(Vec<Finish>, Vec<ChannelChange>), StoreError> {
         let (to_send, mut finished, changes) = self.check(due, now).await;
         if !to_send.is_empty() {
             finished.extend(self.send(to_send).await?);
         }
+        Ok((finished, changes))
+    }
+
+    /// Writes down what became of a group. While the ledger cannot take it, it counts as under way.
+    async fn write(&mut self, told: Told) -> Result<Did, StoreError> {
+        let (finished, changes) = (&told.finished, &told.changes);
         let trouble = finished
             .iter()
             .all(|finish| finish.state == DeliveryState::Pending);
         let reroutes = changes.iter().any(|change| !change.reroute.is_empty());
-        let (counted, began) = (meter::Finished::of(&finished), Instant::now());
-        self.store
-            .finish(finished, changes)
+        let (counted, began) = (meter::Finished::of(finished), Instant::now());
+        let written = self
+            .store
+            .finish(finished.clone(), changes.clone())
             .instrument(trace::finish(counted.count))
-            .await?;
+            .await;
+        match written {
+            Err(error) if error.passes() && !matches!(error, StoreError::Fenced) => {
+                self.unwritten = Some(told);
+                return Err(error);
+            }
+            written => {
+                self.landed(&told.ids).await;
+                written?;
+            }
+        }
         meter::committed(Verb::Finish, counted.count, began.elapsed());
         counted.show(&self.name);
         if reroutes {
@@ -285,7 +337,19 @@ impl Courier {
                 Checked::Finish(finish(&due, DeliveryState::Held, Some(code), now))
             }
             Answer::Permit { disclosure, .. }
-                if disclosure.key() != due.disclosure.key() || (late && !due.late) =>
+                if due.in_doubt && disclosure.key() != due.disclosure.key() =>
+            {
+                // Somebody may have read it, and others read there now: told anew it might be told twice.
+                Checked::Finish(finish(
+                    &due,
+                    DeliveryState::Held,
+                    Some(Code::DLV_UNKNOWN_OUTCOME),
+                    now,
+                ))
+            }
+            Answer::Permit { disclosure, .. }
+                if disclosure.key() != due.disclosure.key()
+                    || (late && !due.late && !due.in_doubt) =>
             {
                 // What may be read has changed since it was rendered: this one ends, another is planned.
                 reroute.push(due.notice);

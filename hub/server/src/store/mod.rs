@@ -180,8 +180,11 @@ pub trait Store: Send + Sync + 'static {
     /// Marks an attempt as started, for sinks that cannot recognise a repeat.
     async fn start_attempt(&self, deliveries: &[renkei_core::DeliveryId])
     -> Result<(), StoreError>;
-    /// How a message ended, if it has.
-    async fn outcome(&self, message: MessageId) -> Result<Option<Processed>, StoreError>;
+    /// How those of these messages ended that have.
+    async fn outcomes(
+        &self,
+        messages: &[MessageId],
+    ) -> Result<Vec<(MessageId, Processed)>, StoreError>;
     /// Everyone the intake gate admits.
     async fn enrolled(&self) -> Result<Vec<(FacilityId, LocalId)>, StoreError>;
     /// A source's own memory.

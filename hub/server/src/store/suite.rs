@@ -1,7 +1,7 @@
 //! The behaviour every ledger must show, generic over how one is opened. [`every_verb`] makes a test of
 //! each; the implementation's own tests (plans, pragmas) stand beside it.
 
-mod fixture;
+pub(super) mod fixture;
 mod keeping;
 mod keeping_whole;
 mod outbox;

@@ -148,6 +148,8 @@ pub struct Due {
     pub payload: renkei_core::Payload,
     /// Attempts so far.
     pub attempts: u32,
+    /// An attempt may have arrived: its answer was lost, or the hub that made it was.
+    pub in_doubt: bool,
     /// When it was planned.
     pub created_at: Timestamp,
     /// The peer's reference of the first telling.

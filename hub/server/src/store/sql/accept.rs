@@ -79,7 +79,7 @@ pub(super) async fn accept(
             Dialect::Sqlite => prepared.lane,
             Dialect::Postgres => {
                 let source = prepared.message.source.as_str();
-                lanes.lane(&mut *tx, source, prepared.lane).await?
+                lanes.lane(source, prepared.lane)?
             }
         };
         new.push(Numbered {

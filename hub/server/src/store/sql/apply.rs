@@ -104,6 +104,11 @@ pub(super) async fn apply(
     let at = now.map_or(0, micros);
     if tx.dialect() == Dialect::Postgres {
         lanes::guard(tx, &effects).await?;
+        if effects.seen.is_some() && effects.outcomes.is_empty() {
+            // Notices were settled: who settles a person's notices is who delivers them.
+            let people = effects.notices.values().map(|notice| notice.person);
+            lanes::fence_people(tx, people).await?;
+        }
     }
     PERSONS
         .execute(tx, &effects.persons, |query, person| {
@@ -350,7 +355,7 @@ async fn revive(tx: &mut Conn, effects: &Effects) -> Result<(), StoreError> {
         "UPDATE delivery SET code = w.code, state = CASE WHEN w.code IS NULL THEN 'pending' ELSE 'held' END, \
          due_at = CASE WHEN w.code IS NULL THEN ?2 END \
          FROM (SELECT value ->> 0 AS id, value ->> 1 AS code FROM tuples(?1)) AS w \
-         WHERE delivery.id = w.id AND delivery.state = 'dead' AND delivery.attempts = 0",
+         WHERE delivery.id = w.id AND delivery.state = 'dead'",
     )
     .bind(json(&revived)?)
     .bind(at)

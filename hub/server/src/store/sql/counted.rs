@@ -58,7 +58,7 @@ async fn at_most<T>(
 }
 
 /// The admission of a person, ready to be accepted.
-fn admission(person: &Person) -> Prepared {
+pub(super) fn admission(person: &Person) -> Prepared {
     let event = Event::new(day(0), person, What::Admit)
         .stay(&Stay::demo(day(0)))
         .order(1);
@@ -84,12 +84,12 @@ fn admission(person: &Person) -> Prepared {
     }
 }
 
-fn world() -> World {
+pub(super) fn world() -> World {
     let setup = Rehearsal::new().world.setup;
     World::empty(at(day(0)), setup)
 }
 
-fn mapped(message: Message) -> Mapped {
+pub(super) fn mapped(message: Message) -> Mapped {
     let mapper = renkei_mappings::build("hl7v2", Options::new(facility())).unwrap();
     Mapped {
         draft: mapper.map(&message),
@@ -101,12 +101,12 @@ fn mapped(message: Message) -> Mapped {
 }
 
 /// People no other part of the test speaks of.
-fn people(first: u64, count: usize) -> Vec<Person> {
+pub(super) fn people(first: u64, count: usize) -> Vec<Person> {
     (first..).take(count).map(Person::synthetic).collect()
 }
 
 /// The consents and channels of these people.
-async fn admitted(ledger: &Database, people: &[Person]) {
+pub(super) async fn admitted(ledger: &Database, people: &[Person]) {
     let own = str::to_owned;
     let kana = |person: &Person| format!("{} {}", person.kana_family, person.kana_given);
     let consents: Vec<ConsentRow> = people

@@ -25,7 +25,7 @@ const ATTEMPTS: Shape = Shape {
 pub(super) fn due_text() -> String {
     format!(
         "SELECT d.seq, d.id, d.notice, d.version, v.content, d.change, d.disclosure, d.late, d.released_by, n.occurred_at, d.payload, d.attempts, \
-         d.created_at, first.peer_ref, d.replaces, d.person, n.source, \
+         d.created_at, first.peer_ref, d.replaces, d.person, n.source, d.attempts > (SELECT count(*) FROM attempt AS a WHERE a.delivery = d.id AND a.outcome = 'retry'), \
          (SELECT count(DISTINCT r2.person) FROM channel AS c2 JOIN record AS r2 ON r2.facility = c2.facility AND r2.local_id = c2.local_id \
             WHERE c2.sink = c.sink AND c2.peer_ref = c.peer_ref) > 1, \
          rec.id, rec.facility, rec.local_id, rec.person, rec.facts, rec.authority, rec.rejected, {CHANNEL_COLUMNS} \
@@ -64,7 +64,7 @@ pub(super) async fn due(
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let records: BTreeSet<i64> = rows.iter().map(|row| row.get(18)).collect();
+    let records: BTreeSet<i64> = rows.iter().map(|row| row.get(19)).collect();
     let consents = consents(reads, &json(&records)?).await?;
     let mut due = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -90,13 +90,14 @@ fn one(row: &Line) -> Result<Due, StoreError> {
         occurred_at: instant(row.get(9)),
         payload: parsed(row.get(10))?,
         attempts: row.get(11),
+        in_doubt: row.get(17),
         created_at: instant(row.get(12)),
         reply_to: row.get::<Option<&str>>(13).map(PeerRef::new),
         replaces: row.get::<Option<&str>>(14).map(DeliveryId::known),
         source: SourceName::new(row.get::<&str>(16)),
-        channel_shared: row.get(17),
-        record: record(row, 18)?,
-        channel: channel(row, 25, person)?,
+        channel_shared: row.get(18),
+        record: record(row, 19)?,
+        channel: channel(row, 26, person)?,
         consents: Vec::new(),
     })
 }
@@ -104,16 +105,23 @@ fn one(row: &Line) -> Result<Due, StoreError> {
 /// See [`crate::store::Store::finish`].
 pub(super) async fn finish(
     tx: &mut Conn,
-    group: Vec<Finish>,
-    channels: Vec<ChannelChange>,
+    group: &[Finish],
+    channels: &[ChannelChange],
 ) -> Result<(), StoreError> {
-    if tx.dialect() == Dialect::Postgres {
+    let mut group: Vec<&Finish> = group.iter().collect();
+    if tx.dialect() == Dialect::Postgres && !group.is_empty() {
         let ids: Vec<&DeliveryId> = group.iter().map(|finish| &finish.id).collect();
-        lanes::fence_deliveries(tx, &ids).await?;
+        let held = lanes::still_mine(tx, &ids).await?;
+        // What another hub works on now, it sends again under the same id and notes itself.
+        group.retain(|finish| held.contains(finish.id.as_str()));
+        if group.is_empty() {
+            return Err(StoreError::Fenced);
+        }
     }
+    receipts::one_after_the_other(tx, group.iter().filter_map(|one| one.peer_ref.as_ref())).await?;
     let tried: HashMap<String, u32> = numbers(tx, &group).await?;
     let mut attempts = Vec::new();
-    let rows: Vec<_> = group.iter().map(row).collect();
+    let rows: Vec<_> = group.iter().map(|finish| row(finish)).collect();
     query(FINISH).bind(json(&rows)?).execute(&mut *tx).await?;
     for (index, finish) in group.iter().enumerate() {
         if finish.attempt.is_some() {
@@ -137,7 +145,7 @@ pub(super) async fn finish(
     receipts::meet(tx, &group).await?;
     looked(
         tx,
-        &channels,
+        channels,
         group.first().map_or(0, |finish| micros(finish.at)),
     )
     .await
@@ -186,12 +194,19 @@ fn due_at(finish: &Finish) -> Option<i64> {
     }
 }
 
-async fn numbers(tx: &mut Conn, group: &[Finish]) -> Result<HashMap<String, u32>, StoreError> {
+/// How often each was tried. On a server its row is taken here, in one order for everybody: a word of a
+/// peer about it may be on its way through another hub.
+async fn numbers(tx: &mut Conn, group: &[&Finish]) -> Result<HashMap<String, u32>, StoreError> {
     let ids: Vec<&str> = group.iter().map(|finish| finish.id.as_str()).collect();
-    let rows = query("SELECT id, attempts FROM delivery WHERE id IN (SELECT value FROM texts(?1))")
-        .bind(json(&ids)?)
-        .fetch_all(&mut *tx)
-        .await?;
+    let text = match tx.dialect() {
+        Dialect::Sqlite => {
+            "SELECT id, attempts FROM delivery WHERE id IN (SELECT value FROM texts(?1))"
+        }
+        Dialect::Postgres => {
+            "SELECT id, attempts FROM delivery WHERE id IN (SELECT value FROM texts(?1)) ORDER BY seq FOR NO KEY UPDATE"
+        }
+    };
+    let rows = query(text).bind(json(&ids)?).fetch_all(&mut *tx).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 

@@ -10,11 +10,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
-use renkei_core::{DeliveryId, RecordId, SourceName};
+use renkei_core::{DeliveryId, PersonId, RecordId, SourceName};
 
-use super::json;
-use super::micros;
 use super::speak::{Conn, Pool, query};
+use super::{json, micros, parsed};
 use crate::store::{Held, StoreError, Wants};
 use crate::world::{Effects, Ids};
 
@@ -24,6 +23,10 @@ const LEASE: Duration = Duration::from_secs(10);
 const MARGIN: Duration = Duration::from_secs(2);
 /// Lanes of one source: hubs that can work on it at once.
 const SOURCE_LANES: i64 = 8;
+/// Lanes of people, as the schema has them (`person_lane`).
+const PERSON_LANES: u64 = 16;
+/// How far the clocks of two hubs may be apart, in microseconds.
+const CLOCKS_APART: i64 = 60 * 1_000_000;
 
 /// What this hub knows of its lanes between two leases.
 #[derive(Debug, Default)]
@@ -69,35 +72,29 @@ impl Lanes {
         }
     }
 
-    fn learn(&self, source: String, lanes: Vec<i64>) {
-        match self.of_source.write() {
-            Ok(mut known) => known.insert(source, lanes),
-            Err(poisoned) => poisoned.into_inner().insert(source, lanes),
-        };
+    /// Which of these this hub has not met.
+    pub(super) fn unknown<'s>(
+        &self,
+        sources: impl Iterator<Item = &'s SourceName>,
+    ) -> BTreeSet<String> {
+        sources
+            .map(SourceName::as_str)
+            .filter(|source| self.known(source).is_none())
+            .map(str::to_owned)
+            .collect()
     }
 
-    /// The lane of a message: the hash of source and ordering key chooses among its source's lanes. Lanes
-    /// of a new source are made, and held by the hub that made them until shares are worked out again.
-    pub(super) async fn lane(
-        &self,
-        tx: &mut Conn,
-        source: &str,
-        hash: i64,
-    ) -> Result<i64, StoreError> {
-        let lanes = match self.known(source) {
-            Some(lanes) => lanes,
-            None => {
-                make(tx, "source", source, SOURCE_LANES, self.hub).await?;
-                let lanes: Vec<i64> = query(
-                    "SELECT id FROM lane WHERE kind = 'source' AND name = ?1 ORDER BY number",
-                )
-                .bind(source.to_owned())
-                .column(tx)
-                .await?;
-                self.learn(source.to_owned(), lanes.clone());
-                lanes
-            }
-        };
+    /// Keeps the lanes of sources that have been committed.
+    pub(super) fn learn(&self, of_source: HashMap<String, Vec<i64>>) {
+        match self.of_source.write() {
+            Ok(mut known) => known.extend(of_source),
+            Err(poisoned) => poisoned.into_inner().extend(of_source),
+        }
+    }
+
+    /// The lane of a message: the hash of source and ordering key chooses among its source's lanes.
+    pub(super) fn lane(&self, source: &str, hash: i64) -> Result<i64, StoreError> {
+        let lanes = self.known(source).unwrap_or_default();
         let count = i64::try_from(lanes.len()).unwrap_or(1).max(1);
         let number = usize::try_from(hash.rem_euclid(count)).unwrap_or(0);
         lanes
@@ -107,22 +104,32 @@ impl Lanes {
     }
 }
 
-async fn make(
+/// Makes the lanes of sources where there are none, and reads them. Nobody holds new ones yet.
+pub(super) async fn of_sources(
     tx: &mut Conn,
-    kind: &str,
-    name: &str,
-    count: i64,
-    holder: Option<i64>,
-) -> Result<(), StoreError> {
+    sources: BTreeSet<String>,
+) -> Result<HashMap<String, Vec<i64>>, StoreError> {
+    let mut of_source = HashMap::new();
+    for source in sources {
+        make(tx, "source", &source, SOURCE_LANES).await?;
+        let lanes =
+            query("SELECT id FROM lane WHERE kind = 'source' AND name = ?1 ORDER BY number")
+                .bind(source.clone())
+                .column(&mut *tx)
+                .await?;
+        of_source.insert(source, lanes);
+    }
+    Ok(of_source)
+}
+
+async fn make(tx: &mut Conn, kind: &str, name: &str, count: i64) -> Result<(), StoreError> {
     query(
-        "INSERT INTO lane (kind, name, number, holder, until) SELECT ?1, ?2, number, ?4, CASE WHEN ?4 IS NULL THEN 0 ELSE now_us() + ?5 END \
-         FROM generate_series(0, ?3 - 1) AS number ON CONFLICT (kind, name, number) DO NOTHING",
+        "INSERT INTO lane (kind, name, number) SELECT ?1, ?2, number FROM generate_series(0, ?3 - 1) AS number \
+         ON CONFLICT (kind, name, number) DO NOTHING",
     )
     .bind(kind.to_owned())
     .bind(name.to_owned())
     .bind(count)
-    .bind(holder)
-    .bind(lease_micros())
     .execute(tx)
     .await?;
     Ok(())
@@ -164,30 +171,28 @@ pub(super) async fn lease(
     wants: &Wants,
 ) -> Result<Held, StoreError> {
     let asked = Instant::now();
-    let seen = query("UPDATE hub SET seen_at = now_us(), ended_at = NULL WHERE id = ?1")
-        .bind(hub)
-        .execute(&mut *tx)
-        .await?;
+    for task in &wants.tasks {
+        make(&mut *tx, "task", task.as_str(), 1).await?;
+    }
+    let named = |kind: &'static str| move |name: &SourceName| format!("{kind}:{name}");
+    let wanted: Vec<String> = (wants.sources.iter().map(named("source")))
+        .chain(wants.tasks.iter().map(named("task")))
+        .collect();
+    let seen =
+        query("UPDATE hub SET seen_at = now_us(), ended_at = NULL, wants = ?2 WHERE id = ?1")
+            .bind(hub)
+            .bind(json(&wanted)?)
+            .execute(&mut *tx)
+            .await?;
     if seen == 0 {
         return Err(StoreError::Broken("this hub is not signed in".into()));
-    }
-    for source in &wants.sources {
-        if lanes.known(source.as_str()).is_none() {
-            lanes.lane(&mut *tx, source.as_str(), 0).await?;
-        }
-    }
-    for task in &wants.tasks {
-        make(&mut *tx, "task", task.as_str(), 1, None).await?;
     }
     query("UPDATE lane SET until = now_us() + ?2 WHERE holder = ?1")
         .bind(hub)
         .bind(lease_micros())
         .execute(&mut *tx)
         .await?;
-    let mut taken_over = false;
-    for kind in ["source", "person", "task"] {
-        taken_over |= share(&mut *tx, hub, kind, wants).await?;
-    }
+    let taken_over = share(&mut *tx, hub, wants).await?;
     let tasks = query("SELECT name FROM lane WHERE kind = 'task' AND holder = ?1")
         .bind(hub)
         .column::<String>(tx)
@@ -201,77 +206,139 @@ pub(super) async fn lease(
 
 /// Whether the start of this folder's hub before ?1 ended cleanly.
 pub(super) const BEFORE: &str = "SELECT h.ended_at IS NOT NULL FROM hub AS h WHERE (h.id < ?1 OR (h.id = ?1 AND h.ended_at IS NOT NULL)) AND h.name = (SELECT name FROM hub WHERE id = ?1) ORDER BY h.id DESC LIMIT 1";
-/// One row: how many hubs live, how many lanes of a kind there are, how many this hub holds.
-const STANDING: &str = "SELECT (SELECT count(DISTINCT name) FROM hub WHERE ended_at IS NULL AND seen_at > now_us() - ?3), count(*), \
-     count(*) FILTER (WHERE holder = ?1) FROM lane WHERE kind = ?2";
-/// Lanes nobody holds, whose lease has run out, or that an earlier process of this folder held. The tasks
-/// are only those this hub has.
-const CLAIM: &str = "UPDATE lane AS l SET holder = ?1, until = now_us() + ?4 \
-     FROM (SELECT c.id, c.holder AS before FROM lane AS c WHERE c.kind = ?2 AND (c.kind <> 'task' OR c.name IN (SELECT value FROM texts(?5))) \
-       AND (c.holder IS NULL OR c.until < now_us() OR (c.holder <> ?1 AND c.holder IN \
-         (SELECT h.id FROM hub AS h WHERE h.name = (SELECT name FROM hub WHERE id = ?1)))) \
-       ORDER BY c.id LIMIT ?3 FOR UPDATE SKIP LOCKED) AS free \
-     WHERE l.id = free.id RETURNING l.id, l.number, free.before IS NOT NULL";
-const RELEASE: &str = "UPDATE lane SET holder = NULL, until = 0 WHERE id IN \
-     (SELECT id FROM lane WHERE kind = ?2 AND holder = ?1 ORDER BY id DESC LIMIT ?3)";
+/// The hubs that live and what they want, the last start of each folder.
+const LIVING: &str = "SELECT DISTINCT ON (name) id, wants FROM hub WHERE ended_at IS NULL AND seen_at > now_us() - ?1 ORDER BY name, id DESC";
+/// All lanes: whether they are held by ?1, by nobody (any more), or by an earlier process of its folder.
+const LANES: &str = "SELECT l.id, l.kind, l.name, coalesce(l.holder = ?1, FALSE), l.holder IS NULL OR l.until < now_us(), \
+     coalesce(l.holder IN (SELECT h.id FROM hub AS h WHERE h.id < ?1 AND h.name = (SELECT name FROM hub WHERE id = ?1)), FALSE) \
+     FROM lane AS l ORDER BY l.id";
+/// Those of ?2 that are still free. One whose holder has just written by it is left to the next time.
+const CLAIM: &str = "UPDATE lane AS l SET holder = ?1, until = now_us() + ?3 \
+     FROM (SELECT c.id, c.holder AS before, c.until FROM lane AS c WHERE c.id IN (SELECT value FROM ints(?2)) \
+       AND (c.holder IS NULL OR c.until < now_us() OR c.holder IN \
+         (SELECT h.id FROM hub AS h WHERE h.id < ?1 AND h.name = (SELECT name FROM hub WHERE id = ?1))) \
+       ORDER BY c.id FOR UPDATE SKIP LOCKED) AS free \
+     WHERE l.id = free.id RETURNING l.kind, l.number, free.before IS NOT NULL, free.until > 0";
+/// The time of the lease stays: until then what was under way by this hub may still be.
+const RELEASE: &str = "UPDATE lane SET holder = NULL WHERE id IN \
+     (SELECT id FROM lane WHERE id IN (SELECT value FROM ints(?2)) AND holder = ?1 ORDER BY id FOR UPDATE SKIP LOCKED)";
 
-/// Takes or lets go lanes of a kind. Whether something was taken over from a hub that fell silent.
-async fn share(
-    tx: &mut Conn,
-    hub: i64,
-    kind: &'static str,
-    wants: &Wants,
-) -> Result<bool, StoreError> {
-    let row = query(STANDING)
-        .bind(hub)
-        .bind(kind)
+/// Takes or lets go lanes. Whether messages were taken over from a hub that fell silent.
+async fn share(tx: &mut Conn, hub: i64, wants: &Wants) -> Result<bool, StoreError> {
+    let living = query(LIVING)
         .bind(lease_micros())
-        .fetch_one(&mut *tx)
+        .fetch_all(&mut *tx)
         .await?;
-    let (hubs, all, held): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
-    let hubs = hubs.max(1);
-    let fair = all / hubs + i64::from(all % hubs != 0);
-    if held > fair {
+    let living = living
+        .iter()
+        .map(|row| Ok((row.get(0), parsed(row.get(1))?)))
+        .collect::<Result<Vec<(i64, BTreeSet<String>)>, StoreError>>()?;
+    let lanes = query(LANES).bind(hub).fetch_all(&mut *tx).await?;
+    let lanes: Vec<Lane> = lanes
+        .iter()
+        .map(|row| Lane {
+            id: row.get(0),
+            kind: row.get(1),
+            name: row.get(2),
+            own: row.get(3),
+            free: row.get(4),
+            left: row.get(5),
+        })
+        .collect();
+    let moves = fair(hub, &living, &lanes);
+    if !moves.release.is_empty() {
         query(RELEASE)
             .bind(hub)
-            .bind(kind)
-            .bind(held - fair)
-            .execute(tx)
+            .bind(json(&moves.release)?)
+            .execute(&mut *tx)
             .await?;
-        return Ok(false);
     }
-    if held == fair {
+    if moves.claim.is_empty() {
         return Ok(false);
     }
     let claimed = query(CLAIM)
         .bind(hub)
-        .bind(kind)
-        .bind(fair - held)
+        .bind(json(&moves.claim)?)
         .bind(lease_micros())
-        .bind(json(
-            &wants
-                .tasks
-                .iter()
-                .map(SourceName::as_str)
-                .collect::<Vec<_>>(),
-        )?)
         .fetch_all(&mut *tx)
         .await?;
-    if kind == "person" && !claimed.is_empty() {
-        let numbers: Vec<i64> = claimed.iter().map(|row| row.get(1)).collect();
-        may_have_been_sent(&mut *tx, micros(wants.now), &json(&numbers)?).await?;
+    let of_people: Vec<i64> = claimed
+        .iter()
+        .filter(|row| row.get::<&str>(0) == "person" && row.get(3))
+        .map(|row| row.get(1))
+        .collect();
+    if !of_people.is_empty() {
+        may_have_been_sent(&mut *tx, micros(wants.now), &json(&of_people)?).await?;
     }
-    Ok(kind == "source" && claimed.iter().any(|row| row.get(2)))
+    Ok(claimed
+        .iter()
+        .any(|row| row.get::<&str>(0) == "source" && row.get(2)))
 }
 
-/// What was due in lanes that were another hub's may be on its way: it is sent again under its id and
-/// corrected, never silently replaced.
+/// A lane as a hub sees it.
+#[derive(Debug)]
+struct Lane {
+    id: i64,
+    kind: String,
+    name: String,
+    own: bool,
+    free: bool,
+    /// Left behind by an earlier process of the hub's folder: it is known to be over.
+    left: bool,
+}
+
+/// What a hub takes and lets go.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Moves {
+    claim: Vec<i64>,
+    release: Vec<i64>,
+}
+
+/// The fair share: the lanes of a source, those of people, and the tasks the same hubs can do are divided
+/// among the hubs that want them. A hub that does not know a source would fail its messages.
+fn fair(hub: i64, living: &[(i64, BTreeSet<String>)], lanes: &[Lane]) -> Moves {
+    let mut moves = Moves::default();
+    let mut groups: BTreeMap<(&str, &str, Vec<i64>), Vec<&Lane>> = BTreeMap::new();
+    for lane in lanes {
+        let wanted = format!("{}:{}", lane.kind, lane.name);
+        let team: Vec<i64> = living
+            .iter()
+            .filter(|(_, wants)| lane.kind == "person" || wants.contains(&wanted))
+            .map(|(id, _)| *id)
+            .collect();
+        if team.contains(&hub) {
+            let name = if lane.kind == "task" { "" } else { &lane.name };
+            let group = groups.entry((&lane.kind, name, team)).or_default();
+            group.push(lane);
+        } else if lane.own {
+            moves.release.push(lane.id);
+        }
+    }
+    for ((_, _, team), group) in groups {
+        let fair = group.len().div_ceil(team.len());
+        let (own, others): (Vec<&Lane>, Vec<&Lane>) = group.into_iter().partition(|lane| lane.own);
+        moves
+            .release
+            .extend(own.iter().skip(fair).map(|lane| lane.id));
+        // What was left behind is taken whole, and let go again if it is too much: nobody else may yet.
+        let (left, others): (Vec<&Lane>, Vec<&Lane>) =
+            others.into_iter().partition(|lane| lane.left);
+        let short = fair.saturating_sub(own.len() + left.len());
+        let free = others.iter().filter(|lane| lane.free).take(short);
+        moves.claim.extend(left.iter().map(|lane| lane.id));
+        moves.claim.extend(free.map(|lane| lane.id));
+    }
+    moves
+}
+
+/// What was due in lanes that another process of a hub had may be on its way: it is sent again under its
+/// id and corrected, never silently replaced. Its clock may have been ahead of this one's.
 async fn may_have_been_sent(tx: &mut Conn, now: i64, numbers: &str) -> Result<(), StoreError> {
     query(
         "UPDATE delivery SET attempts = 1 WHERE state = 'pending' AND attempts = 0 AND due_at <= ?1 \
          AND person_lane(person) IN (SELECT value FROM ints(?2))",
     )
-    .bind(now)
+    .bind(now.saturating_add(CLOCKS_APART))
     .bind(numbers)
     .execute(tx)
     .await?;
@@ -287,16 +354,38 @@ pub(super) fn fence(removed: u64, ended: usize) -> Result<(), StoreError> {
     }
 }
 
-/// Refuses outcomes of deliveries whose lane is not this hub's any more.
-pub(super) async fn fence_deliveries(tx: &mut Conn, ids: &[&DeliveryId]) -> Result<(), StoreError> {
-    let row = query(
-        "WITH held AS (SELECT l.id FROM delivery AS d JOIN lane AS l ON l.kind = 'person' AND l.number = person_lane(d.person) \
-         WHERE d.id IN (SELECT value FROM texts(?1)) AND (this_hub() IS NULL OR l.holder = this_hub()) FOR SHARE OF l) SELECT count(*) FROM held",
+/// Which of these deliveries are in lanes of this hub. They stay its own until the transaction ends.
+pub(super) async fn still_mine(
+    tx: &mut Conn,
+    ids: &[&DeliveryId],
+) -> Result<BTreeSet<String>, StoreError> {
+    let mine = query(
+        "SELECT d.id FROM delivery AS d JOIN lane AS l ON l.kind = 'person' AND l.number = person_lane(d.person) \
+         WHERE d.id IN (SELECT value FROM texts(?1)) AND (this_hub() IS NULL OR l.holder = this_hub()) FOR KEY SHARE OF l",
     )
     .bind(json(&ids)?)
-    .fetch_one(tx)
+    .column(tx)
     .await?;
-    fence(row.count(0), ids.iter().collect::<BTreeSet<_>>().len())
+    Ok(mine.into_iter().collect())
+}
+
+/// Refuses what was decided for people whose lane is not this hub's any more: what it would take back may
+/// be on its way from another hub.
+pub(super) async fn fence_people(
+    tx: &mut Conn,
+    people: impl Iterator<Item = PersonId>,
+) -> Result<(), StoreError> {
+    let numbers: BTreeSet<u64> = people
+        .map(|person| person.0.unsigned_abs() % PERSON_LANES)
+        .collect();
+    let mine: Vec<i64> = query(
+        "SELECT l.id FROM lane AS l WHERE l.kind = 'person' AND l.number IN (SELECT value FROM ints(?1)) \
+         AND (this_hub() IS NULL OR l.holder = this_hub()) FOR KEY SHARE OF l",
+    )
+    .bind(json(&numbers)?)
+    .column(tx)
+    .await?;
+    fence(mine.len() as u64, numbers.len())
 }
 
 /// Every record the effects touch, in the order of their ids, with the revision they were decided over.
@@ -370,7 +459,11 @@ async fn newcomers(
         .iter()
         .flat_map(|record| record.facts.insurance.iter().cloned())
         .collect();
-    let turns: BTreeSet<String> = (births.iter().map(|text| format!("b{text}")))
+    let locals = new
+        .iter()
+        .map(|record| format!("l{}|{}", record.facility, record.local_id.expose()));
+    let turns: BTreeSet<String> = locals
+        .chain(births.iter().map(|text| format!("b{text}")))
         .chain(kana.iter().map(|text| format!("k{text}")))
         .chain(insured.iter().map(|text| format!("i{text}")))
         .collect();

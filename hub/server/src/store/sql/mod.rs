@@ -13,6 +13,8 @@ mod counted;
 mod deliveries;
 mod keep;
 mod lanes;
+#[cfg(test)]
+mod lanes_tests;
 mod listen;
 mod load;
 mod notices;
@@ -150,11 +152,30 @@ const DUE_NOTICES: &str = "SELECT id FROM (SELECT id, due_at FROM notice WHERE d
 const NEXT_DUE: &str = "SELECT min(due_at) FROM (SELECT min(due_at) AS due_at FROM notice WHERE due_at IS NOT NULL AND mine(person) \
      UNION ALL SELECT 0 FROM reroute AS q JOIN notice AS n ON n.id = q.notice WHERE mine(n.person)) AS due";
 
-/// How often a group is written again when another hub was handed the same messages at once.
-const ACCEPT_TRIES: usize = 4;
+/// How often a group is written again when another hub wrote the same rows at once.
+const TRIES: usize = 4;
 
 impl Database {
+    /// Makes and learns the lanes of sources this hub has not met: in a transaction of its own, because
+    /// lanes of one that is rolled back would never be anybody's.
+    async fn meet_sources<'s>(
+        &self,
+        sources: impl Iterator<Item = &'s SourceName>,
+    ) -> Result<(), StoreError> {
+        let new = self.lanes.unknown(sources);
+        if new.is_empty() || self.reads.dialect() == Dialect::Sqlite {
+            return Ok(());
+        }
+        let made = self.writer.write(Priority::Accept, move |tx| {
+            Box::pin(async move { lanes::of_sources(tx, new).await })
+        });
+        self.lanes.learn(made.await?);
+        Ok(())
+    }
+
     async fn accept_once(&self, group: &Arc<Vec<Prepared>>) -> Result<Vec<Receipt>, StoreError> {
+        self.meet_sources(group.iter().map(|prepared| &prepared.message.source))
+            .await?;
         let (group, lanes) = (group.clone(), self.lanes.clone());
         self.writer
             .write(Priority::Accept, move |tx| {
@@ -166,6 +187,36 @@ impl Database {
             })
             .await
     }
+
+    async fn finish_once(
+        &self,
+        group: &Arc<Vec<Finish>>,
+        channels: &Arc<Vec<ChannelChange>>,
+    ) -> Result<(), StoreError> {
+        let (group, channels) = (group.clone(), channels.clone());
+        self.writer
+            .write(Priority::Finish, move |tx| {
+                Box::pin(async move {
+                    let finished = deliveries::finish(tx, &group, &channels).await;
+                    reached(Point::FinishBefore);
+                    finished
+                })
+            })
+            .await
+    }
+}
+
+#[cfg(test)]
+impl Database {
+    /// The number of this start of the hub.
+    pub(crate) fn hub_number(&self) -> i64 {
+        self.lanes.hub.unwrap_or(0)
+    }
+
+    /// The name of its folder, as its sessions on the server carry it.
+    pub(crate) fn hub_name(&self) -> String {
+        std::fs::read_to_string(self.folder.join("hub-name")).unwrap_or_default()
+    }
 }
 
 #[async_trait]
@@ -173,7 +224,7 @@ impl Store for Database {
     async fn accept(&self, group: Vec<Prepared>) -> Result<Vec<Receipt>, StoreError> {
         let group = Arc::new(group);
         let mut receipts = self.accept_once(&group).await;
-        for _ in 1..ACCEPT_TRIES {
+        for _ in 1..TRIES {
             if !matches!(receipts, Err(StoreError::Conflict(_))) {
                 break;
             }
@@ -184,12 +235,12 @@ impl Store for Database {
     }
 
     async fn waiting(&self, limit: usize) -> Result<Vec<Waiting>, StoreError> {
-        waiting::waiting(&self.reads, limit, &self.folder).await
+        waiting::waiting(&self.reads, self.lanes.hub, limit, &self.folder).await
     }
 
     async fn newest_of_oldest(&self, count: usize) -> Result<Option<MessageId>, StoreError> {
         let row = query(
-            "SELECT max(position) FROM (SELECT position FROM waiting WHERE my_lane(lane) ORDER BY position LIMIT ?1) AS oldest",
+            "SELECT max(position) FROM (SELECT w.position FROM waiting AS w WHERE my_lane(w.lane) ORDER BY w.position LIMIT ?1) AS oldest",
         )
         .bind(i64::try_from(count).unwrap_or(i64::MAX))
         .fetch_one(&self.reads)
@@ -276,16 +327,14 @@ impl Store for Database {
         group: Vec<Finish>,
         channels: Vec<ChannelChange>,
     ) -> Result<(), StoreError> {
-        let finished = self
-            .writer
-            .write(Priority::Finish, move |tx| {
-                Box::pin(async move {
-                    let finished = deliveries::finish(tx, group, channels).await;
-                    reached(Point::FinishBefore);
-                    finished
-                })
-            })
-            .await;
+        let (group, channels) = (Arc::new(group), Arc::new(channels));
+        let mut finished = self.finish_once(&group, &channels).await;
+        for _ in 1..TRIES {
+            if !matches!(finished, Err(StoreError::Conflict(_))) {
+                break;
+            }
+            finished = self.finish_once(&group, &channels).await;
+        }
         reached(Point::FinishAfter);
         finished
     }
@@ -305,22 +354,27 @@ impl Store for Database {
             .await
     }
 
-    async fn outcome(&self, message: MessageId) -> Result<Option<Processed>, StoreError> {
-        let row = query("SELECT state, code FROM outcome WHERE position = ?1")
-            .bind(message.0)
-            .fetch_optional(&self.reads)
+    async fn outcomes(
+        &self,
+        messages: &[MessageId],
+    ) -> Result<Vec<(MessageId, Processed)>, StoreError> {
+        let rows = query("SELECT o.position, o.state, o.code FROM ints(?1) AS k CROSS JOIN outcome AS o ON o.position = k.value")
+            .bind(json(&messages)?)
+            .fetch_all(&self.reads)
             .await?;
-        Ok(row.map(|row| {
+        let ended = |row: &Line| {
             let code = row
-                .get::<Option<String>>(1)
-                .and_then(|code| Code::find(&code))
+                .get::<Option<&str>>(2)
+                .and_then(Code::find)
                 .unwrap_or(Code::INB_PANIC);
-            match row.get::<String>(0).as_str() {
+            let how = match row.get::<&str>(1) {
                 "parked" => Processed::Parked(code),
                 "failed" => Processed::Failed(code),
                 _ => Processed::Processed,
-            }
-        }))
+            };
+            (MessageId(row.get(0)), how)
+        };
+        Ok(rows.iter().map(ended).collect())
     }
 
     async fn enrolled(&self) -> Result<Vec<(FacilityId, LocalId)>, StoreError> {
@@ -418,6 +472,7 @@ impl Store for Database {
                 taken_over: false,
             });
         };
+        self.meet_sources(wants.sources.iter()).await?;
         let (lanes, wants) = (self.lanes.clone(), wants.clone());
         self.writer
             .write(Priority::Finish, move |tx| {

@@ -50,7 +50,8 @@ const SESSION: [(&str, &str); 5] = [
     // An ACK is a promise: the server answers a commit when it is on its disk.
     ("synchronous_commit", "on"),
     // A hub that stands still in a transaction lets go of its rows.
-    ("idle_in_transaction_session_timeout", "15s"),
+    // Before others give up waiting for them.
+    ("idle_in_transaction_session_timeout", "5s"),
     ("lock_timeout", "10s"),
     // Short statements over indexes: compiling them costs more than running them.
     ("jit", "off"),
@@ -160,8 +161,11 @@ impl Database {
         migrate(&mut conn).await?;
         let mut hub = None;
         if access == Access::Hub {
-            let number = lanes::sign_in(&mut conn, &name_of(folder)?).await?;
-            options = options.options([("renkei.hub", number.to_string())]);
+            let name = name_of(folder)?;
+            let number = lanes::sign_in(&mut conn, &name).await?;
+            options = options
+                .application_name(&format!("renkei {name}"))
+                .options([("renkei.hub", number.to_string())]);
             hub = Some(number);
         }
         let mut links = Vec::new();
@@ -172,7 +176,8 @@ impl Database {
             ));
         }
         let reads = PgPoolOptions::new()
-            .max_connections(READERS)
+            // And one that listens.
+            .max_connections(READERS + 1)
             .acquire_timeout(DIAL)
             .connect_lazy_with(options.clone());
         Ok(Self {

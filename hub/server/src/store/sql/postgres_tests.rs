@@ -1,5 +1,6 @@
 //! The suite on PostgreSQL. The server is a private one that the caller has started: `ops/postgres`.
 
+use renkei_core::SourceName;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::counted::every_count;
@@ -12,13 +13,13 @@ use crate::store::{Place, Server, Store as _, StoreError, Wants};
 const URL: &str = "RENKEI_TEST_POSTGRES";
 
 /// A schema per test, and a folder for its documents.
-struct Schema {
+pub(super) struct Schema {
     folder: tempfile::TempDir,
     name: String,
 }
 
 impl Schema {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let unique = folder.path().file_name().unwrap().to_str().unwrap();
         let name = unique
@@ -36,7 +37,8 @@ impl Schema {
         format!("{url}?options=-csearch_path%3Dt{}", self.name)
     }
 
-    async fn raw(&self) -> PgConnection {
+    /// A look into it beside every hub.
+    pub(super) async fn raw(&self) -> PgConnection {
         let mut raw = PgConnection::connect(&self.url()).await.unwrap();
         sqlx::query(AssertSqlSafe(format!(
             "CREATE SCHEMA IF NOT EXISTS t{}",
@@ -50,11 +52,15 @@ impl Schema {
 
     async fn open(&self, access: Access) -> Result<Database, StoreError> {
         self.raw().await.close().await.unwrap();
-        let place = Place {
-            folder: self.folder.path().to_owned(),
+        Database::open(self.place("."), access).await
+    }
+
+    /// The ledger as the hub of a folder names it; each of several hubs has its own.
+    pub(super) fn place(&self, folder: &str) -> Place {
+        Place {
+            folder: self.folder.path().join(folder),
             server: Some(Server::new(&self.url(), None).unwrap()),
-        };
-        Database::open(place, access).await
+        }
     }
 }
 
@@ -64,7 +70,9 @@ impl House for Schema {
     async fn hub(&self) -> Result<Database, StoreError> {
         let hub = self.open(Access::Hub).await?;
         let wants = Wants {
-            sources: Vec::new(),
+            sources: ["byoin", "hospital", "one", "other"]
+                .map(SourceName::new)
+                .into(),
             tasks: Vec::new(),
             now: jiff::Timestamp::UNIX_EPOCH,
         };

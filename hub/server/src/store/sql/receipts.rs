@@ -3,12 +3,12 @@
 //! A receipt names our delivery, or the peer's post at its sink. A peer may answer before the courier has
 //! written down what the peer calls the post: such a receipt is kept and met when that is known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use renkei_core::{Code, PeerReceipt, ReceiptKind};
+use renkei_core::{Code, PeerReceipt, PeerRef, ReceiptKind};
 
 use super::rows::Shape;
-use super::speak::{Conn, query};
+use super::speak::{Conn, Dialect, query};
 use super::{json, micros, parsed};
 use crate::store::StoreError;
 use crate::world::Finish;
@@ -49,6 +49,7 @@ pub(super) async fn apply(tx: &mut Conn, receipts: &[&PeerReceipt]) -> Result<()
     if receipts.is_empty() {
         return Ok(());
     }
+    one_after_the_other(tx, receipts.iter().filter_map(|said| said.post.as_ref())).await?;
     let found = deliveries(tx, receipts).await?;
     let mut said = Said::default();
     let mut unknown = Vec::new();
@@ -60,6 +61,26 @@ pub(super) async fn apply(tx: &mut Conn, receipts: &[&PeerReceipt]) -> Result<()
     }
     said.write(tx).await?;
     keep(tx, &unknown).await
+}
+
+/// On a server a peer's word about a post and what the courier learned of the same post may be written at
+/// the same time, by two hubs or by one: each would miss the other. So whoever writes about a post waits
+/// until the other has committed. On a file there is one writer.
+pub(super) async fn one_after_the_other<'p>(
+    tx: &mut Conn,
+    posts: impl Iterator<Item = &'p PeerRef>,
+) -> Result<(), StoreError> {
+    if tx.dialect() == Dialect::Sqlite {
+        return Ok(());
+    }
+    let posts: BTreeSet<&str> = posts.map(PeerRef::as_str).collect();
+    if !posts.is_empty() {
+        query("SELECT pg_advisory_xact_lock(hashtextextended(t.value, 7403)) FROM (SELECT value FROM texts(?1) ORDER BY value) AS t")
+            .bind(json(&posts)?)
+            .fetch_all(tx)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Which delivery each receipt is about, by its place.
@@ -152,7 +173,7 @@ impl Said {
 }
 
 /// Meets receipts that came before the courier had written down what the peer calls these posts.
-pub(super) async fn meet(tx: &mut Conn, group: &[Finish]) -> Result<(), StoreError> {
+pub(super) async fn meet(tx: &mut Conn, group: &[&Finish]) -> Result<(), StoreError> {
     let posts: Vec<&str> = group
         .iter()
         .filter_map(|finish| finish.peer_ref.as_ref())

@@ -8,7 +8,7 @@
 //! | `a CROSS JOIN b ON …`: this order of the join | the same | `JOIN` |
 //! | `INDEXED BY i` | the same | nothing |
 //! | `least(…)`, `greatest(…)` | `min(…)`, `max(…)` | the same |
-//! | `mine(a.person)`, `my_lane(a.lane)`: this hub works on it | `TRUE`: there is one hub | functions of the schema |
+//! | `mine(a.person)`, `my_lane(a.lane)`: this hub works on it | `TRUE`: there is one hub | among the numbers of its lanes, read once per statement |
 //!
 //! `FOR SHARE OF m` is left out on SQLite: there is one writer.
 //!
@@ -509,6 +509,32 @@ const FOR_SQLITE: [(&str, &str); 6] = [
     ("greatest(", "max("),
 ];
 
+/// What a hub works on, as PostgreSQL asks it: a list that is read once, where a function would be called
+/// for every row. A command works on everything.
+const OF_THIS_HUB: [(&str, &str); 2] = [
+    (
+        " mine(",
+        " (this_hub() IS NULL OR mod(abs({}), 16) IN (SELECT own.number FROM lane AS own \
+         WHERE own.kind = 'person' AND own.holder = this_hub() AND own.until > now_us()))",
+    ),
+    (
+        " my_lane(",
+        " (this_hub() IS NULL OR {} IN (SELECT own.id FROM lane AS own WHERE own.holder = this_hub() AND own.until > now_us()))",
+    ),
+];
+
+/// Writes every call of a word anew, from what stands in its brackets.
+fn each_call(text: &mut String, word: &str, anew: impl Fn(&str) -> String) {
+    while let Some(at) = text.find(word) {
+        let inner = at + word.len();
+        let end = text[inner..]
+            .find(')')
+            .map_or(text.len(), |length| inner + length);
+        let says = anew(&text[inner..end]);
+        text.replace_range(at..(end + 1).min(text.len()), &says);
+    }
+}
+
 /// See the table of the module.
 pub(super) fn spell(text: &str, dialect: Dialect) -> Arc<str> {
     let mut spelled = text.to_owned();
@@ -519,17 +545,15 @@ pub(super) fn spell(text: &str, dialect: Dialect) -> Arc<str> {
                     spelled = spelled.replace(written, says);
                 }
             }
-            for hub_of in [" mine(", " my_lane("] {
-                while let Some(at) = spelled.find(hub_of) {
-                    let end = spelled[at..]
-                        .find(')')
-                        .map_or(spelled.len(), |length| at + length + 1);
-                    spelled.replace_range(at..end, " TRUE");
-                }
+            for (hub_of, _) in OF_THIS_HUB {
+                each_call(&mut spelled, hub_of, |_| " TRUE".to_owned());
             }
         }
         Dialect::Postgres => {
             spelled = spelled.replace("CROSS JOIN", "JOIN").replace('?', "$");
+            for (hub_of, says) in OF_THIS_HUB {
+                each_call(&mut spelled, hub_of, |of| says.replace("{}", of));
+            }
             while let Some(at) = spelled.find(" INDEXED BY ") {
                 let name = at + " INDEXED BY ".len();
                 let end = spelled[name..]
@@ -555,7 +579,8 @@ mod tests {
         );
         assert_eq!(
             &*spell(text, Dialect::Postgres),
-            "SELECT least(a, $2) FROM ints($1) AS k JOIN t ON t.id = k.value AND mine(t.person)"
+            "SELECT least(a, $2) FROM ints($1) AS k JOIN t ON t.id = k.value AND (this_hub() IS NULL OR mod(abs(t.person), 16) IN \
+             (SELECT own.number FROM lane AS own WHERE own.kind = 'person' AND own.holder = this_hub() AND own.until > now_us()))"
         );
     }
 }

@@ -18,10 +18,13 @@ use crate::store::{StoreError, Waiting};
 /// ?1 limit.
 pub(super) const OLDEST: &str = "SELECT m.position, m.source, m.facility, m.meta, m.body, m.body_hash, m.received_at, w.attempts, w.replay, m.reused, m.pruned_at IS NOT NULL \
      FROM waiting AS w JOIN message AS m ON m.position = w.position ORDER BY w.position LIMIT ?1";
-/// ?1 limit: those of this hub's lanes. A barrier waits until everything earlier of its source is done,
-/// everything later waits for the barrier. With one hub the order of positions is enough.
+/// ?1 limit: those of this hub's lanes, the first of each lane: what waits in the lanes of others is not
+/// read. A barrier waits until everything earlier of its source is done, everything later waits for the
+/// barrier; so what may be processed of a lane is always its beginning. With one hub the order of
+/// positions is enough.
 const OLDEST_OF_MINE: &str = "SELECT m.position, m.source, m.facility, m.meta, m.body, m.body_hash, m.received_at, w.attempts, w.replay, m.reused, m.pruned_at IS NOT NULL \
-     FROM waiting AS w JOIN message AS m ON m.position = w.position WHERE my_lane(w.lane) \
+     FROM lane AS l, LATERAL (SELECT o.position, o.attempts, o.replay FROM waiting AS o WHERE o.lane = l.id ORDER BY o.position LIMIT ?1) AS w \
+     JOIN message AS m ON m.position = w.position WHERE l.kind = 'source' AND l.holder = this_hub() AND l.until > now_us() \
      AND NOT EXISTS (SELECT 1 FROM barrier AS b WHERE b.source = m.source AND b.position < w.position) \
      AND (NOT EXISTS (SELECT 1 FROM barrier AS b WHERE b.position = w.position) OR NOT EXISTS \
        (SELECT 1 FROM waiting AS e JOIN message AS em ON em.position = e.position WHERE em.source = m.source AND e.position < w.position)) \
@@ -33,12 +36,13 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// See [`crate::store::Store::waiting`].
 pub(super) async fn waiting(
     reads: &Pool,
+    hub: Option<i64>,
     limit: usize,
     folder: &Path,
 ) -> Result<Vec<Waiting>, StoreError> {
-    let text = match reads.dialect() {
-        Dialect::Sqlite => OLDEST,
-        Dialect::Postgres => OLDEST_OF_MINE,
+    let text = match hub {
+        None => OLDEST,
+        Some(_) => OLDEST_OF_MINE,
     };
     let rows = query(text)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))

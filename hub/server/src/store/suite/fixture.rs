@@ -68,7 +68,7 @@ pub(in crate::store) fn message(control: &str, body: &str) -> Prepared {
     }
 }
 
-pub(super) fn facts(kana: &str, birth_date: &str) -> Facts {
+pub(in crate::store) fn facts(kana: &str, birth_date: &str) -> Facts {
     Facts {
         kana: kana.to_owned(),
         birth_date: birth_date.to_owned(),
@@ -77,7 +77,12 @@ pub(super) fn facts(kana: &str, birth_date: &str) -> Facts {
     }
 }
 
-pub(super) fn record(id: i64, local_id: &str, person: Option<i64>, facts: Facts) -> Record {
+pub(in crate::store) fn record(
+    id: i64,
+    local_id: &str,
+    person: Option<i64>,
+    facts: Facts,
+) -> Record {
     Record {
         id: RecordId(id),
         facility: facility(HOSPITAL),
@@ -89,7 +94,7 @@ pub(super) fn record(id: i64, local_id: &str, person: Option<i64>, facts: Facts)
     }
 }
 
-pub(super) fn version(
+pub(in crate::store) fn version(
     row: i64,
     record: i64,
     kind: ResourceType,
@@ -123,7 +128,7 @@ pub(super) fn version(
     }
 }
 
-pub(super) fn sighting(message: i64, resource: i64, version: u32) -> Sighting {
+pub(in crate::store) fn sighting(message: i64, resource: i64, version: u32) -> Sighting {
     Sighting {
         message: MessageId(message),
         resource,
@@ -132,7 +137,7 @@ pub(super) fn sighting(message: i64, resource: i64, version: u32) -> Sighting {
     }
 }
 
-pub(super) fn notice(id: i64, person: i64, record: i64, key: &str) -> Notice {
+pub(in crate::store) fn notice(id: i64, person: i64, record: i64, key: &str) -> Notice {
     Notice {
         id: NoticeId(id),
         person: PersonId(person),
@@ -157,7 +162,7 @@ pub(super) fn notice(id: i64, person: i64, record: i64, key: &str) -> Notice {
     }
 }
 
-pub(super) fn content(place: &str) -> NoticeContent {
+pub(in crate::store) fn content(place: &str) -> NoticeContent {
     NoticeContent {
         kind: NoticeKind::Discharge,
         urgency: Urgency::U1,
@@ -187,7 +192,7 @@ pub(super) fn content(place: &str) -> NoticeContent {
     }
 }
 
-pub(super) fn post(headline: &str) -> Post {
+pub(in crate::store) fn post(headline: &str) -> Post {
     Post {
         client_ref: "1.1".to_owned(),
         kind: NoticeKind::Discharge,
@@ -204,14 +209,18 @@ pub(super) fn post(headline: &str) -> Post {
     }
 }
 
-pub(super) fn payload() -> Payload {
+pub(in crate::store) fn payload() -> Payload {
     Payload {
         body: "{\"text\":\"退院されました\"}".to_owned(),
         attachments: Vec::new(),
     }
 }
 
-pub(super) fn planned(notice: i64, version: u32, channel: &Channel) -> (PlannedDelivery, Framed) {
+pub(in crate::store) fn planned(
+    notice: i64,
+    version: u32,
+    channel: &Channel,
+) -> (PlannedDelivery, Framed) {
     let disclosure = Disclosure(BTreeMap::from([(ItemClass::Discharge, Form::Full)]));
     let id = DeliveryId::derive(channel.id, NoticeId(notice), version, &disclosure.key());
     let delivery = PlannedDelivery {
@@ -237,11 +246,14 @@ pub(super) fn planned(notice: i64, version: u32, channel: &Channel) -> (PlannedD
     )
 }
 
-pub(super) fn processed(message: i64, record: Option<i64>) -> (MessageId, MessageOutcome) {
+pub(in crate::store) fn processed(
+    message: i64,
+    record: Option<i64>,
+) -> (MessageId, MessageOutcome) {
     ended(message, record, MessageState::Processed, None)
 }
 
-pub(super) fn ended(
+pub(in crate::store) fn ended(
     message: i64,
     record: Option<i64>,
     state: MessageState,
@@ -259,7 +271,7 @@ pub(super) fn ended(
     (MessageId(message), outcome)
 }
 
-pub(super) fn world() -> World {
+pub(in crate::store) fn world() -> World {
     let setup = Setup {
         facilities: BTreeMap::new(),
         sinks: BTreeMap::new(),
@@ -272,7 +284,7 @@ pub(super) fn world() -> World {
 }
 
 /// The keys of a draft about one patient.
-pub(super) fn keys(number: &str, local_id: &str, facts: Facts) -> Keys {
+pub(in crate::store) fn keys(number: &str, local_id: &str, facts: Facts) -> Keys {
     let subject = Subject {
         facility: facility(number),
         local_id: LocalId::new(local_id),
@@ -287,7 +299,7 @@ pub(super) fn keys(number: &str, local_id: &str, facts: Facts) -> Keys {
     keys
 }
 
-pub(super) fn consent_row(local_id: &str) -> ConsentRow {
+pub(in crate::store) fn consent_row(local_id: &str) -> ConsentRow {
     ConsentRow {
         facility: HOSPITAL.to_owned(),
         local_id: local_id.to_owned(),
@@ -305,7 +317,7 @@ pub(super) fn consent_row(local_id: &str) -> ConsentRow {
     }
 }
 
-pub(super) fn channel_row(local_id: &str, peer_ref: &str) -> ChannelRow {
+pub(in crate::store) fn channel_row(local_id: &str, peer_ref: &str) -> ChannelRow {
     ChannelRow {
         facility: HOSPITAL.to_owned(),
         local_id: local_id.to_owned(),
@@ -323,7 +335,7 @@ pub(super) fn channel_row(local_id: &str, peer_ref: &str) -> ChannelRow {
 }
 
 /// Accepts `count` messages; their positions are `first..`.
-pub(super) async fn accepted(ledger: &impl Store, control: &str, count: usize) {
+pub(in crate::store) async fn accepted(ledger: &impl Store, control: &str, count: usize) {
     let group = (0..count)
         .map(|number| {
             message(
@@ -337,7 +349,7 @@ pub(super) async fn accepted(ledger: &impl Store, control: &str, count: usize) {
 
 /// Person 1 with record 1 (0001), an Encounter, a notice about it, a consent and a confirmed channel.
 /// Message 1 is processed.
-pub(super) async fn one_stay(ledger: &(impl Store + Operator)) -> Channel {
+pub(in crate::store) async fn one_stay(ledger: &(impl Store + Operator)) -> Channel {
     accepted(ledger, "A", 1).await;
     let mut effects = stay(1, "0001", 1);
     effects.outcomes = vec![processed(1, Some(1))];
@@ -354,7 +366,7 @@ pub(super) async fn one_stay(ledger: &(impl Store + Operator)) -> Channel {
 }
 
 /// The person, record, Encounter and notice `number`, written by message `message`.
-pub(super) fn stay(number: i64, local_id: &str, message: i64) -> Effects {
+pub(in crate::store) fn stay(number: i64, local_id: &str, message: i64) -> Effects {
     let key = format!("stay-{number}");
     let mut effects = Effects {
         persons: vec![PersonId(number)],
@@ -385,7 +397,7 @@ pub(super) fn stay(number: i64, local_id: &str, message: i64) -> Effects {
 }
 
 /// The channel a notice goes to, as settling loads it.
-pub(super) async fn channel_of(ledger: &impl Store, notice: i64) -> Channel {
+pub(in crate::store) async fn channel_of(ledger: &impl Store, notice: i64) -> Channel {
     let mut world = world();
     ledger
         .load_notices(&[NoticeId(notice)], &mut world)
@@ -396,7 +408,7 @@ pub(super) async fn channel_of(ledger: &impl Store, notice: i64) -> Channel {
 }
 
 /// Settles a notice: its next version, told in `channel`.
-pub(super) async fn settled(
+pub(in crate::store) async fn settled(
     ledger: &impl Store,
     notice: i64,
     channel: &Channel,
@@ -414,7 +426,7 @@ pub(super) async fn settled(
     id
 }
 
-pub(super) fn permitted(
+pub(in crate::store) fn permitted(
     notice: i64,
     version: u32,
     channel: &Channel,
@@ -432,7 +444,7 @@ pub(super) fn permitted(
 }
 
 /// The effects of settling, without their decision.
-pub(super) async fn settling(
+pub(in crate::store) async fn settling(
     ledger: &impl Store,
     notice: i64,
     channel: &Channel,

@@ -76,10 +76,10 @@ pub(in crate::store) async fn waiting_comes_in_the_order_of_acceptance(house: &i
     assert_eq!(waiting[149].message.body.as_ref(), b"MSH|A149");
     assert_eq!(waiting[0].message.received_at, at(0));
     assert_eq!(
-        ledger.outcome(MessageId(151)).await.unwrap(),
-        Some(Processed::Failed(Code::HL7_FRAME_TRUNCATED))
+        ledger.outcomes(&[MessageId(151)]).await.unwrap(),
+        [(MessageId(151), Processed::Failed(Code::HL7_FRAME_TRUNCATED))]
     );
-    assert_eq!(ledger.outcome(MessageId(1)).await.unwrap(), None);
+    assert_eq!(ledger.outcomes(&[MessageId(1)]).await.unwrap(), []);
     ledger.count_attempt(&[MessageId(1)]).await.unwrap();
     ledger
         .count_attempt(&[MessageId(1), MessageId(2)])
@@ -127,8 +127,8 @@ pub(in crate::store) async fn what_was_applied_is_loaded(house: &impl House) {
     );
     assert_eq!(world.notices[&NoticeId(1)].due_at, Some(at(600)));
     assert_eq!(
-        ledger.outcome(MessageId(1)).await.unwrap(),
-        Some(Processed::Processed)
+        ledger.outcomes(&[MessageId(1)]).await.unwrap(),
+        [(MessageId(1), Processed::Processed)]
     );
     assert!(ledger.waiting(1).await.unwrap().is_empty());
 }
