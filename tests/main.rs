@@ -14,6 +14,7 @@ mod demo;
 mod faults;
 mod harness;
 mod hub;
+mod hubs;
 mod intake;
 mod jetstream;
 mod keep;

@@ -27,6 +27,9 @@ const DUPLICATES: u64 = 5;
 pub(crate) struct Orders {
     /// Where the hub is; `None` = nowhere now.
     pub(crate) address: Option<SocketAddr>,
+    /// Where further hubs are, all of one ledger: every connection is made to the next of them in turn, so
+    /// that what was said to one is said again to another.
+    pub(crate) also: Vec<SocketAddr>,
     /// How much of its story each connection may have told by now.
     pub(crate) story: usize,
     /// Send results of outpatients as fast as they are taken.
@@ -63,7 +66,7 @@ impl Sender {
         let connections = Arc::new(AtomicUsize::new(0));
         let mut unacknowledged = Vec::new();
         let mut lines = Vec::new();
-        for (story, filler) in shares {
+        for (turn, (story, filler)) in shares.into_iter().enumerate() {
             let mine = Arc::new(AtomicUsize::new(0));
             unacknowledged.push(mine.clone());
             let line = Line {
@@ -71,6 +74,7 @@ impl Sender {
                 story,
                 filler,
                 told: 0,
+                turn,
                 repeats: VecDeque::new(),
                 under_way: VecDeque::new(),
                 dice: Dice(dice.roll(u64::MAX)),
@@ -139,6 +143,8 @@ struct Line {
     story: VecDeque<Step>,
     filler: VecDeque<Step>,
     told: usize,
+    /// Which of several hubs comes next.
+    turn: usize,
     /// Acknowledged, to be sent once more, as a sender does that has lost an answer.
     repeats: VecDeque<Step>,
     /// Sent, in order; `true` = a repetition of something acknowledged before.
@@ -158,11 +164,13 @@ impl Line {
             if self.is_over(&orders) {
                 return self.log;
             }
-            if let Some(address) = orders.address
+            let hubs: Vec<SocketAddr> = orders.address.into_iter().chain(orders.also).collect();
+            self.turn += 1;
+            if let Some(address) = hubs.get(self.turn % hubs.len().max(1)).copied()
                 && let Ok(stream) = TcpStream::connect(address).await
             {
                 self.connections.fetch_add(1, Ordering::SeqCst);
-                self.talk(stream).await;
+                self.talk(stream, address).await;
             }
             let over = self.orders.borrow().clone();
             if self.is_over(&over) {
@@ -182,7 +190,7 @@ impl Line {
     }
 
     /// Speaks over one connection until it breaks or everything is told.
-    async fn talk(&mut self, stream: TcpStream) {
+    async fn talk(&mut self, stream: TcpStream, hub: SocketAddr) {
         let (mut reads, mut writes) = stream.into_split();
         let again: Vec<Step> = self
             .under_way
@@ -204,7 +212,8 @@ impl Line {
                 }
             }
             let orders = self.orders.borrow_and_update().clone();
-            if self.is_over(&orders) {
+            let is_there = orders.address == Some(hub) || orders.also.contains(&hub);
+            if self.is_over(&orders) || !is_there {
                 return;
             }
             tokio::select! {
