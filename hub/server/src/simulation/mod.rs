@@ -191,9 +191,7 @@ impl Run {
         let sink = SinkName::new("mcs");
         let sources: Vec<SourceName> = ["hospital", "mcs"].map(SourceName::new).into();
         let reader: Arc<dyn Mapper> = Arc::new(Reader(
-            renkei_mappings::build("hl7v2", Options::new(facility()))
-                .unwrap()
-                .into(),
+            renkei_mappings::build("hl7v2", Options::new(facility())).unwrap(),
         ));
         let in_flight = Arc::new(InFlight::default());
         let wake = Wake::default();
