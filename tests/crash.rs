@@ -21,7 +21,7 @@ const INPATIENTS: usize = 600;
 const OUTPATIENTS: usize = 200;
 const CONNECTIONS: usize = 8;
 /// Results an outpatient can have at most.
-const RESULTS: usize = 600;
+const RESULTS: usize = 1_000;
 const ACKNOWLEDGED: usize = 20_000;
 const KILLS: usize = 52;
 const KILLS_PER_POINT: usize = 5;
