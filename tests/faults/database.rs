@@ -129,28 +129,6 @@ async fn a_table_that_is_locked_puts_senders_off_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_a_free_connection_is_asked_again() {
-    let cluster = Cluster::start();
-    cluster.administer("CREATE ROLE hub LOGIN").await;
-    cluster
-        .administer("GRANT CREATE ON DATABASE renkei TO hub")
-        .await;
-    let mut trial = trial("no connection left", cluster.as_user("hub")).await;
-    cluster
-        .administer("ALTER ROLE hub CONNECTION LIMIT 0")
-        .await;
-    let everybody =
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'renkei'";
-    cluster.administer(everybody).await;
-    put_off(&trial).await;
-    cluster
-        .administer("ALTER ROLE hub CONNECTION LIMIT -1")
-        .await;
-    recovered(&mut trial).await;
-    trial.settle().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_server_whose_disk_is_full_puts_senders_off_and_no_more() {
     let cluster = Cluster::on_small_disk(400);
     let mut setup = Setup::new("disk of the database full");
