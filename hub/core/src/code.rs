@@ -159,6 +159,14 @@ codes! {
     CFG_FORGETFUL = "RNK-CFG-007", "the database server does not promise to keep what it has committed";
     CFG_NO_ENTRY = "RNK-CFG-008", "the database server does not let the hub in, or not do its work";
     CFG_CSV_ROW = "RNK-CFG-006", "a row of an imported CSV file was refused";
+    // BED: bed availability
+    BED_IMPOSSIBLE = "RNK-BED-001", "counts or times of a ward that cannot be; the row was refused, what was known before stands";
+    BED_FUTURE = "RNK-BED-002", "a row about a ward from the future; it was refused, what was known before stands";
+    BED_LATE = "RNK-BED-003", "a row about a ward that is older than what is known; it is kept in the history only";
+    BED_CONFLICT = "RNK-BED-004", "another content for a ward and time that is known; the first stands";
+    BED_NOT_THEIRS = "RNK-BED-005", "a row about a hospital this source does not speak for; it was refused";
+    BED_VALIDITY = "RNK-BED-006", "counts that shall be believed for longer than the limit; the limit counts";
+    BED_CONDITION = "RNK-BED-007", "a condition of acceptance that is not in the list; it is shown, no search finds it";
     // OPS: alarms the hub raises about itself
     OPS_WAITING = "RNK-OPS-001", "messages wait longer than they should before they are processed";
     OPS_PENDING = "RNK-OPS-002", "deliveries to a sink wait longer than they should";

@@ -6,7 +6,9 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, FacilityId, Finding, Item, LocalId, PeerReceipt, Sensitive, id::hash_id};
+use crate::{
+    BedRow, Code, FacilityId, Finding, Item, LocalId, PeerReceipt, Sensitive, id::hash_id,
+};
 
 /// The result of a mapping. Deterministic: same bytes, same mapper id, same draft.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -25,6 +27,9 @@ pub struct Draft {
     pub complete_scopes: Vec<CompleteScope>,
     /// What a peer says became of our deliveries.
     pub receipts: Vec<PeerReceipt>,
+    /// Rows of a bed feed: for the bed board, about nobody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beds: Vec<BedRow>,
     /// Oddities.
     pub findings: Vec<Finding>,
     /// Places that held data and were not read (`ZXX[1]`, `PV1-39`). Never changes the outcome.

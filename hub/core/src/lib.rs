@@ -4,6 +4,7 @@
 //!
 //! No SQL, no HTTP, no runtime: this package can be read without knowing any of them.
 
+pub mod bed;
 pub mod channel;
 pub mod clock;
 pub mod code;
@@ -22,6 +23,7 @@ pub mod sensitive;
 pub mod sink;
 pub mod source;
 
+pub use bed::{Bed, BedRow, BedSex};
 pub use channel::{Channel, ChannelKind, ChannelStatus, ChannelView, Member, PatientHeader};
 pub use clock::{Clock, SystemClock};
 pub use code::Code;

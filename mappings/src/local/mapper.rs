@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use renkei_core::{Code, Draft, Finding, MapError, Mapper, MapperId, Message, Sensitive, Severity};
+use renkei_core::{
+    BedRow, Code, Draft, Finding, MapError, Mapper, MapperId, Message, Sensitive, Severity,
+};
 use renkei_hl7v2::{Message as Hl7, decode, split_messages};
 
 use super::draft::{self, Given, Group};
@@ -155,13 +157,23 @@ impl Mapper for LocalMapper {
             received_at: message.received_at,
             file,
         };
-        let mut drafts = Vec::new();
-        let report = self.mapping.read(input, &self.options, &mut |piece| {
-            if let Piece::Draft(draft) = piece {
-                drafts.push(*draft);
-            }
-        })?;
-        joined(drafts, report)
+        let (mut drafts, mut beds, mut odd) = (Vec::new(), Vec::new(), Vec::new());
+        let report = self
+            .mapping
+            .read(input, &self.options, &mut |piece| match piece {
+                Piece::Draft(draft) => drafts.push(*draft),
+                Piece::Row { name, json, at } if name == "Bed" => match serde_json::from_str(&json)
+                {
+                    Ok(bed) => beds.push(BedRow { at, bed }),
+                    // The shape is checked when the mapping is loaded; what is left is a number too long to be one.
+                    Err(_) => odd.push(Finding::new(Code::MAP_BAD_NUMBER, Severity::Error, at)),
+                },
+                Piece::Row { .. } | Piece::Payload(_) => {}
+            })?;
+        let mut draft = joined(drafts, report)?;
+        draft.beds = beds;
+        draft.findings.extend(odd);
+        Ok(draft)
     }
 }
 

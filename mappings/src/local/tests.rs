@@ -92,3 +92,37 @@ fn every_shipped_mapping_loads_and_its_tests_hold() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
+
+#[test]
+fn rows_of_a_bed_feed_are_about_nobody_and_keep_their_place() {
+    let text = Shipped.mapping("builtin/bed-csv").unwrap();
+    let mapping = Mapping::load("bed-csv.yaml", &text, &Shipped).unwrap();
+    let facility = renkei_core::FacilityId::new("1319999999").unwrap();
+    let mapper = LocalMapper::new(mapping, Options::new(facility.clone())).unwrap();
+    let header = "hospital_code,hospital_name,ward_code,ward_name,area,function,bed_type,licensed,staffed,occupied,available_m,available_f,available_any,private_available,acceptance,expected_wait_days,updated_at,valid_until,contact";
+    let rows = "1319999999,,3E,,,,,99999999999999999999,,,,,,,,,2025-01-31T09:00:00+09:00,,\n1319999999,,4E,,,,,20,,,,,-1,,tpn,,2025-01-31T09:00:00+09:00,,";
+    let message = renkei_core::Message {
+        id: renkei_core::MessageId(1),
+        source: renkei_core::SourceName::new("beds"),
+        facility,
+        body: format!("{header}\n{rows}\n").into_bytes().into(),
+        meta: renkei_core::Meta::default(),
+        received_at: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let draft = renkei_core::Mapper::map(&mapper, &message).unwrap();
+    assert!(draft.subject.is_none() && draft.resources.is_empty());
+    let wards: Vec<_> = draft
+        .beds
+        .iter()
+        .map(|row| (&*row.at, &*row.bed.ward_code))
+        .collect();
+    assert_eq!(wards, [("row 2", "3E"), ("row 3", "4E")]);
+    assert_eq!(draft.beds[0].bed.licensed, None);
+    assert_eq!(draft.beds[1].bed.available_any, Some(-1));
+    let found: Vec<_> = draft
+        .findings
+        .iter()
+        .map(|found| (found.code, &*found.at))
+        .collect();
+    assert_eq!(found, [(Code::MAP_BAD_NUMBER, "row 2 column 許可病床")]);
+}
