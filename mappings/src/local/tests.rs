@@ -124,5 +124,5 @@ fn rows_of_a_bed_feed_are_about_nobody_and_keep_their_place() {
         .iter()
         .map(|found| (found.code, &*found.at))
         .collect();
-    assert_eq!(found, [(Code::MAP_BAD_NUMBER, "row 2 column 許可病床")]);
+    assert_eq!(found, [(Code::MAP_VALUE_REFUSED, "row 2 column 許可病床")]);
 }
