@@ -437,11 +437,23 @@ fn a_file_of_many_patients_is_cut_into_parts_the_same_mapping_reads() {
             received_at: "2025-03-01T00:00:00Z".parse().unwrap(),
             file: "",
         };
-        let (parts, report) = mapping.split(input, &options()).unwrap();
+        let cut = mapping.split(input, &options()).unwrap();
+        let parts = cut.parts;
         assert_eq!(
-            findings(&report),
+            findings(&cut.report),
             ["RNK-MAP-120 row 5", "RNK-MAP-002 row 6 column 患者番号"]
         );
+        // What could not be read is a body of its own and says the same, with the places of the file.
+        let (body, places) = cut.rest.unwrap();
+        let mut rest = message(&body);
+        rest.meta.places = places;
+        let draft = mapper.map(&rest).unwrap();
+        assert!(draft.subject.is_none());
+        assert_eq!(draft.hold.map(|code| code.as_str()), Some("RNK-MAP-120"));
+        let said: Vec<_> = draft.findings.iter().map(|found| &found.at).collect();
+        assert_eq!(said, ["row 5", "row 6 column 患者番号"]);
+        assert_eq!(parts[0].places, [(2, 2), (3, 7)]);
+        assert_eq!(parts[1].places, [(2, 4)]);
         let counts: Vec<_> = parts
             .iter()
             .map(|part| (part.local_id.expose(), part.records))
@@ -452,6 +464,55 @@ fn a_file_of_many_patients_is_cut_into_parts_the_same_mapping_reads() {
             assert_eq!(draft.subject.unwrap().local_id, part.local_id);
             assert_eq!(draft.findings, []);
         }
+    }
+}
+
+#[test]
+fn a_document_is_cut_by_its_records_and_keeps_its_numbers() {
+    let mapping = loaded(
+        "map: x
+source: {format: json, records: rows, fields: [id, v, name]}
+subject:
+  local_id: id
+resources:
+  - each: row
+    key: [v]
+    Observation:
+      status: 'final'
+      code.text: /name
+      valueQuantity.value: v | number
+",
+    );
+    let text = r#"{"name":"a\"b","rows":[{"id":"1","v":6.80},{"id":"2","v":1},{"v":2},{"id":"1","v":7.0}]}"#;
+    let input = Input {
+        bytes: text.as_bytes(),
+        received_at: "2025-03-01T00:00:00Z".parse().unwrap(),
+        file: "",
+    };
+    let cut = mapping.split(input, &options()).unwrap();
+    let bodies: Vec<_> = cut
+        .parts
+        .iter()
+        .map(|part| String::from_utf8(part.body.clone()).unwrap())
+        .collect();
+    assert_eq!(
+        bodies,
+        [
+            r#"{"name":"a\"b","rows":[{"id":"1","v":6.80},{"id":"1","v":7.0}]}"#,
+            r#"{"name":"a\"b","rows":[{"id":"2","v":1}]}"#,
+        ]
+    );
+    assert_eq!(cut.parts[0].places, [(1, 1), (2, 4)]);
+    assert_eq!(cut.rest.unwrap().1, [(1, 3)]);
+    let mapper = LocalMapper::new(mapping, options()).unwrap();
+    for body in &bodies {
+        assert!(
+            mapper
+                .map(&message(body.as_bytes()))
+                .unwrap()
+                .subject
+                .is_some()
+        );
     }
 }
 
@@ -486,10 +547,18 @@ fn fixed_records_are_cut_with_their_orders() {
         received_at: "2025-03-01T00:00:00Z".parse().unwrap(),
         file: "",
     };
-    let (parts, report) = mapping.split(input, &options()).unwrap();
-    assert_eq!(findings(&report), ["RNK-MAP-123 record 5"]);
+    let cut = mapping.split(input, &options()).unwrap();
+    let parts = cut.parts;
+    assert_eq!(findings(&cut.report), ["RNK-MAP-123 record 5"]);
     assert_eq!(parts.len(), 2);
+    // The order stands before its result and goes by the result's number.
+    assert_eq!(parts[0].places, [(1, 3), (2, 3)]);
     let mapper = LocalMapper::new(mapping, options()).unwrap();
+    let (body, places) = cut.rest.unwrap();
+    let mut rest = message(&body);
+    rest.meta.places = places;
+    let draft = mapper.map(&rest).unwrap();
+    assert_eq!(draft.findings[0].at, "record 5");
     for part in parts {
         assert_eq!(part.body.len(), 2 * 258);
         let draft = mapper.map(&message(&part.body)).unwrap();

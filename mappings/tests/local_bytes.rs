@@ -205,8 +205,8 @@ proptest! {
                     }
                 }
             }
-            if let Ok((parts, _)) = mapping.split(input, &options()) {
-                for part in parts {
+            if let Ok(cut) = mapping.split(input, &options()) {
+                for part in cut.parts {
                     prop_assert!(part.records > 0 && part.body.len() <= 3 * bytes.len() * part.records + 16);
                 }
             }

@@ -8,6 +8,7 @@ pub mod bed;
 pub mod channel;
 pub mod clock;
 pub mod code;
+pub mod cutter;
 pub mod delivery;
 pub mod draft;
 pub mod finding;
@@ -27,6 +28,7 @@ pub use bed::{Bed, BedRow, BedSex};
 pub use channel::{Channel, ChannelKind, ChannelStatus, ChannelView, Member, PatientHeader};
 pub use clock::{Clock, SystemClock};
 pub use code::Code;
+pub use cutter::Cutter;
 pub use delivery::{Attachment, AttachmentRef, Change, Delivery, Payload, Post, SendOutcome};
 pub use draft::{
     Authority, Carry, CompleteScope, Draft, DraftResource, Facts, ResourceKey, ResourceType,

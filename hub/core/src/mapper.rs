@@ -1,5 +1,7 @@
 //! Bytes to [`Draft`].
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::{Code, Draft, Message};
@@ -7,11 +9,12 @@ use crate::{Code, Draft, Message};
 /// Which mapping made a draft: goes into Provenance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct MapperId {
-    /// `ssmix2`, `hl7v2`, `document`, `peer`.
+    /// `ssmix2`, `hl7v2`, `document`, `peer`, `local`.
     pub name: &'static str,
     /// The mapping's own version, grows when its output changes.
     pub version: u32,
-    /// Hash of the options it was built with, 26 characters.
+    /// Hash of the options it was built with, 26 characters; of a local mapping its own name, its hash and
+    /// the beginning of that of the options, with points between.
     pub config: String,
 }
 
@@ -26,10 +29,11 @@ impl std::fmt::Display for MapperId {
 pub trait Mapper: Send + Sync + 'static {
     /// Name, version and configuration hash.
     fn id(&self) -> MapperId;
-    /// The id that goes with a message's draft, for mappers that choose among others.
-    fn id_for(&self, message: &Message) -> MapperId {
+    /// The mapper that reads a message, for mappers that choose among others. Asked once per message, so
+    /// that a message is read wholly by one mapping also while that is being exchanged. `None` = this one.
+    fn chosen(&self, message: &Message) -> Option<Arc<dyn Mapper>> {
         let _any = message;
-        self.id()
+        None
     }
     /// Reads one message.
     ///

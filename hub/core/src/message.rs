@@ -43,6 +43,10 @@ pub struct Meta {
     /// Columns of the sidecar row that came with a document, by header name.
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub sidecar: std::collections::BTreeMap<String, String>,
+    /// The body is a part of a file: runs of (row here, row there), each good up to the next, so that
+    /// findings can say where in the file. Rows as the format counts them, from 1.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<(u32, u32)>,
     /// Found by the first walk of a storage, a replay or an import: recorded, never posted by itself.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub backfill: bool,

@@ -427,13 +427,14 @@ fn map_one(mappers: &HashMap<SourceName, Arc<dyn Mapper>>, waiting: Waiting) -> 
         replay,
     } = waiting;
     let mapper = mappers.get(&message.source);
+    let mapper = mapper.map(|mapper| mapper.chosen(&message).unwrap_or_else(|| mapper.clone()));
     let failed = |code, at: &str| {
         Err(MapError {
             code,
             at: at.to_owned(),
         })
     };
-    let draft = match (damaged, mapper) {
+    let draft = match (damaged, &mapper) {
         (Some(code), _) => failed(code, "body"),
         (None, _) if attempts >= limits::POISON_ATTEMPTS => failed(Code::INB_POISON, "message"),
         (None, None) => failed(Code::MAP_NOT_THIS_FORMAT, "source"),
@@ -441,7 +442,7 @@ fn map_one(mappers: &HashMap<SourceName, Arc<dyn Mapper>>, waiting: Waiting) -> 
             .unwrap_or_else(|_| failed(Code::INB_PANIC, "mapping")),
     };
     let mapper = mapper
-        .map(|mapper| mapper.id_for(&message).to_string())
+        .map(|mapper| mapper.id().to_string())
         .unwrap_or_default();
     Mapped {
         message,

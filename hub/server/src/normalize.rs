@@ -103,9 +103,8 @@ impl Mapper for ByFacility {
         }
     }
 
-    fn id_for(&self, message: &Message) -> MapperId {
-        self.mapper(message)
-            .map_or_else(|_| self.id(), |mapper| mapper.id())
+    fn chosen(&self, message: &Message) -> Option<Arc<dyn Mapper>> {
+        self.mapper(message).ok()
     }
 
     fn map(&self, message: &Message) -> Result<Draft, MapError> {

@@ -47,13 +47,21 @@ pub(crate) struct Group {
     pub(crate) rows: Vec<usize>,
 }
 
+/// Records nobody can be read from.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    pub(crate) rows: Vec<usize>,
+    pub(crate) findings: Vec<Finding>,
+}
+
 /// Gathers the records of each draft: those with the same patient and the same `group:`. Records nobody can be
 /// read from are findings.
 pub(crate) fn groups<'a>(
     plan: &'a Plan,
     doc: &'a Doc<'a>,
     given: &Given<'a>,
-) -> (Vec<Group>, Vec<Finding>) {
+) -> (Vec<Group>, Lost) {
+    let mut rows = Vec::new();
     let mut run = Run::new(plan, doc, given.options, given.known());
     let mut groups: Vec<Group> = Vec::new();
     let mut by_key: HashMap<String, usize> = HashMap::new();
@@ -70,6 +78,7 @@ pub(crate) fn groups<'a>(
                 run.has_failed();
                 let at = run.place(Some(&subject.local_id));
                 run.find(Finding::new(Code::MAP_NO_PATIENT, Severity::Error, at));
+                rows.push(record);
                 continue;
             }
         }
@@ -79,6 +88,7 @@ pub(crate) fn groups<'a>(
             key.push_str(&run.text(part));
         }
         if run.has_failed() {
+            rows.push(record);
             continue;
         }
         let at = *by_key.entry(key).or_insert_with(|| {
@@ -99,7 +109,7 @@ pub(crate) fn groups<'a>(
         )
     };
     findings.retain(|finding| is_lost(finding.code));
-    (groups, findings)
+    (groups, Lost { rows, findings })
 }
 
 fn padded(local_id: String, options: &Options) -> String {

@@ -132,12 +132,16 @@ fn still_unread(below: &[String], above: &[String]) -> Vec<String> {
 
 impl Mapper for LocalMapper {
     fn id(&self) -> MapperId {
-        let id = self.mapping.id();
         let options = self.options.hash();
         MapperId {
             name: "local",
             version: self.mapping.version(),
-            config: renkei_core::id::hash_id(&[id, self.mapping.hash(), &options]),
+            config: format!(
+                "{}.{}.{}",
+                self.mapping.id(),
+                self.mapping.hash(),
+                options.get(..8).unwrap_or(&options)
+            ),
         }
     }
 
@@ -170,11 +174,48 @@ impl Mapper for LocalMapper {
                 },
                 Piece::Row { .. } | Piece::Payload(_) => {}
             })?;
+        let nobody = drafts.is_empty() && self.mapping.has_subject();
         let mut draft = joined(drafts, report)?;
+        // Nothing could be read, and not because nothing was sent: a person looks at it.
+        let mut errors = draft.findings.iter();
+        draft.hold = errors
+            .find(|found| nobody && found.severity == Severity::Error)
+            .map(|found| found.code);
         draft.beds = beds;
         draft.findings.extend(odd);
+        in_the_file(&mut draft.findings, &message.meta.places);
         Ok(draft)
     }
+}
+
+/// Says of findings about a part of a file where they stand in the file.
+fn in_the_file(findings: &mut [Finding], places: &[(u32, u32)]) {
+    if !places.is_empty() {
+        for finding in findings {
+            finding.at = place_in_the_file(&finding.at, places);
+        }
+    }
+}
+
+/// `row 3` of a part as the file counts it.
+fn place_in_the_file(at: &str, places: &[(u32, u32)]) -> String {
+    let translated = || {
+        let (word, rest) = at.split_once(' ')?;
+        let is_counted = matches!(word, "row" | "record");
+        let digits = rest.len()
+            - rest
+                .trim_start_matches(|sign: char| sign.is_ascii_digit())
+                .len();
+        let number: u32 = rest.get(..digits)?.parse().ok().filter(|_| is_counted)?;
+        let run = places.partition_point(|(own, _)| *own <= number);
+        let (own, there) = places.get(run.checked_sub(1)?)?;
+        Some(format!(
+            "{word} {}{}",
+            there + (number - own),
+            &rest[digits..]
+        ))
+    };
+    translated().unwrap_or_else(|| at.to_owned())
 }
 
 /// Decodes and splits HL7 v2 and hands over each message.

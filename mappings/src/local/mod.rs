@@ -51,7 +51,7 @@ pub use plan::Lineage;
 pub use problem::{Problem, Problems};
 pub use source::decode::text_of;
 pub use source::sheet::workbook_as_csv;
-pub use split::Part;
+pub use split::{Cut, Part};
 pub use table::{Table, TableError};
 
 use draft::Given;
@@ -204,8 +204,8 @@ impl Mapping {
             ..Report::default()
         };
         if plan.subject.is_some() {
-            let (groups, findings) = draft::groups(plan, doc, given);
-            report.findings.extend(findings);
+            let (groups, lost) = draft::groups(plan, doc, given);
+            report.findings.extend(lost.findings);
             for group in &groups {
                 give(Piece::Draft(Box::new(draft::make(plan, doc, given, group))));
             }

@@ -1,13 +1,18 @@
 //! One file about many patients, cut into one body per patient that the same mapping reads again.
 //!
-//! Sources call this before the inbox: a message speaks about one patient, and the gate asks for each of them.
+//! Sources call this before the inbox: a message speaks about one patient, the gate asks for each of them, and
+//! each patient's part can wait for a person while the others go on. Rows nobody can be read from are a body of
+//! their own, so that nothing is lost.
 
-use std::collections::{BTreeSet, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use renkei_core::{Code, LocalId, MapError, limits};
 
 use super::draft::{self, Given};
-use super::source::{Doc, Format, decode};
+use super::source::rows::Rows;
+use super::source::tree::Tree;
+use super::source::{Doc, Format, decode, json};
 use super::{Input, Mapping, Report};
 use crate::Options;
 
@@ -17,25 +22,60 @@ pub struct Part {
     /// The patient's number, padded as the options say.
     pub local_id: LocalId,
     /// The header and the rows of this patient, byte for byte as they stood (UTF-16 and ISO-2022-JP as UTF-8
-    /// with a byte order mark).
+    /// with a byte order mark, a sheet as CSV with one, a document without what belongs to others).
     pub body: Vec<u8>,
     /// Rows in it.
     pub records: usize,
+    /// Runs of (row in the body, row in the file), each good up to the next.
+    pub places: Vec<(u32, u32)>,
 }
 
-const MARK: &[u8] = b"\xEF\xBB\xBF";
+/// A file cut by patient.
+#[derive(Debug, Clone, Default)]
+pub struct Cut {
+    /// One per patient, in the order of their first row.
+    pub parts: Vec<Part>,
+    /// The header and the rows that could not be read, with their places as in [`Part::places`]; the same
+    /// mapping reads it and says what is wrong with each.
+    pub rest: Option<(Vec<u8>, Vec<(u32, u32)>)>,
+    /// Rows in the file, and what is odd about rows that are in no part.
+    pub report: Report,
+}
+
+/// Says of a body that it is UTF-8, and of one for a workbook's mapping that it is CSV.
+pub(crate) const MARK: &[u8] = b"\xEF\xBB\xBF";
 
 impl Mapping {
-    /// Cuts a file of rows or fixed records by patient. What belongs to nobody is in the report; a row of
-    /// another shape is in no part. Documents and workbooks about one patient are one part.
+    /// Whether it speaks of patients; else of rows without any, such as free beds.
+    pub fn has_subject(&self) -> bool {
+        self.plan.subject.is_some() || self.plan.builtin.is_some()
+    }
+
+    /// Whether what it makes has a time of its own; else the time of receipt stands for it, and the same bytes
+    /// may be news when they come again.
+    pub fn has_time(&self) -> bool {
+        let plan = &self.plan;
+        plan.builtin.is_some()
+            || plan.time.is_some()
+            || plan.resources.iter().any(|entry| entry.time.is_some())
+    }
+
+    /// Whether the last byte of a file says that its writer was not done.
+    pub fn is_cut_short(&self, bytes: &[u8]) -> bool {
+        let has_lines = matches!(
+            self.plan.input.format,
+            Format::Delimited(_) | Format::Fixed(_)
+        );
+        // A line end of UTF-16 has a zero byte on one of its sides.
+        has_lines && !matches!(bytes.last(), Some(b'\r' | b'\n' | 0x1A | 0))
+    }
+
+    /// Cuts a file by patient.
     ///
     /// # Errors
-    /// When the bytes are not this format, over the limit, or a document about several patients.
-    pub fn split(
-        &self,
-        input: Input<'_>,
-        options: &Options,
-    ) -> Result<(Vec<Part>, Report), MapError> {
+    /// When the bytes are not this format, over the limit, or a document about several patients whose records
+    /// cannot be told apart.
+    pub fn split(&self, input: Input<'_>, options: &Options) -> Result<Cut, MapError> {
         let fail = |code: Code| MapError {
             code,
             at: "input".to_owned(),
@@ -50,14 +90,17 @@ impl Mapping {
         };
         let plan = &*self.plan;
         let mut report = Report::default();
+        let bytes: Cow<'_, [u8]> = match &plan.input.format {
+            Format::Sheet(sheet) => sheet.as_rows(input.bytes).map_err(|unusable| unusable.0)?,
+            _ => Cow::Borrowed(input.bytes),
+        };
         let mut text = String::new();
         let doc = plan
             .input
-            .read(input.bytes, &mut text, &mut report.findings)
+            .read(&bytes, &mut text, &mut report.findings)
             .map_err(|unusable| unusable.0)?;
         report.records = doc.len();
         let (groups, lost) = draft::groups(plan, &doc, &given);
-        report.findings.extend(lost);
         let mut parts: Vec<(String, Vec<usize>)> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
         for group in groups {
@@ -67,46 +110,175 @@ impl Mapping {
             });
             parts[at].1.extend(group.rows);
         }
-        let rows = match (&doc, &plan.input.format) {
-            (Doc::Rows(rows), Format::Delimited(_) | Format::Fixed(_)) => rows,
-            _ if parts.len() > 1 => return Err(fail(Code::MAP_SEVERAL_SUBJECTS)),
-            _ => {
-                let whole = parts.into_iter().map(|(local_id, rows)| Part {
-                    local_id: LocalId::new(local_id),
-                    body: input.bytes.to_vec(),
-                    records: rows.len(),
-                });
-                return Ok((whole.collect(), report));
+        for (_, rows) in &mut parts {
+            rows.sort_unstable();
+        }
+        report.findings.extend(lost.findings);
+        let mut cut = Cut {
+            report,
+            ..Cut::default()
+        };
+        match &doc {
+            Doc::Rows(rows) => {
+                let (body, ..) = decode::open(&bytes, plan.input.encoding);
+                let is_fixed = matches!(plan.input.format, Format::Fixed(_));
+                let knife = Knife {
+                    body: if is_fixed { &bytes } else { &body },
+                    is_marked: !is_fixed
+                        && (matches!(body, Cow::Owned(_)) || bytes.starts_with(MARK)),
+                    by_record: is_fixed,
+                    rows,
+                };
+                cut.rest = knife.rest(&lost.rows);
+                cut.parts = parts
+                    .into_iter()
+                    .map(|(local_id, own)| knife.part(local_id, &own))
+                    .collect();
             }
-        };
-        let (body, ..) = decode::open(input.bytes, plan.input.encoding);
-        let is_marked = matches!(body, std::borrow::Cow::Owned(_)) || input.bytes.starts_with(MARK);
-        let body: &[u8] = match &plan.input.format {
-            Format::Fixed(_) => input.bytes,
-            _ => &body,
-        };
-        let cut = parts.into_iter().map(|(local_id, mut own)| {
-            own.sort_unstable();
-            let pieces: BTreeSet<(u32, u32)> = own
-                .iter()
-                .flat_map(|row| rows.bytes_of(*row))
-                .copied()
-                .collect();
-            let mut part = if is_marked { MARK.to_vec() } else { Vec::new() };
-            part.extend_from_slice(body.get(..rows.head).unwrap_or(b""));
-            for (start, end) in pieces {
-                if part.last().is_some_and(|last| *last != b'\n') && part != MARK {
-                    part.extend_from_slice(b"\r\n");
+            Doc::Tree { tree, records, .. } if parts.len() > 1 || !lost.rows.is_empty() => {
+                if !matches!(plan.input.format, Format::Json { .. }) {
+                    return Err(fail(Code::MAP_SEVERAL_SUBJECTS));
                 }
-                part.extend_from_slice(body.get(start as usize..end as usize).unwrap_or(b""));
+                let only = |own: &[usize]| without_others(tree, records, own);
+                if !lost.rows.is_empty() {
+                    cut.rest = Some((only(&lost.rows), runs_of(&lost.rows)));
+                }
+                cut.parts = parts
+                    .into_iter()
+                    .map(|(local_id, own)| Part {
+                        local_id: LocalId::new(local_id),
+                        body: only(&own),
+                        records: own.len(),
+                        places: runs_of(&own),
+                    })
+                    .collect();
             }
-            part.extend_from_slice(b"\r\n");
-            Part {
-                local_id: LocalId::new(local_id),
-                body: part,
-                records: own.len(),
+            _ => {
+                cut.parts = parts
+                    .into_iter()
+                    .map(|(local_id, rows)| Part {
+                        local_id: LocalId::new(local_id),
+                        body: input.bytes.to_vec(),
+                        records: rows.len(),
+                        places: vec![(1, 1)],
+                    })
+                    .collect();
             }
-        });
-        Ok((cut.collect(), report))
+        }
+        Ok(cut)
     }
+}
+
+/// Cuts a file of rows.
+struct Knife<'b> {
+    body: &'b [u8],
+    is_marked: bool,
+    /// Rows are counted by records, not by lines.
+    by_record: bool,
+    rows: &'b Rows,
+}
+
+impl Knife<'_> {
+    fn part(&self, local_id: String, own: &[usize]) -> Part {
+        // Records that several rows are made of stand once; the number is that of a row they begin.
+        let mut pieces: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+        for row in own {
+            for piece in self.rows.bytes_of(*row) {
+                pieces.entry(*piece).or_insert(self.rows.line(*row));
+            }
+            if let Some(first) = self.rows.bytes_of(*row).first() {
+                pieces.insert(*first, self.rows.line(*row));
+            }
+        }
+        let (body, places) = self.gather(pieces.into_iter());
+        Part {
+            local_id: LocalId::new(local_id),
+            body,
+            records: own.len(),
+            places,
+        }
+    }
+
+    /// What could not be read, of any shape.
+    fn rest(&self, lost: &[usize]) -> Option<(Vec<u8>, Vec<(u32, u32)>)> {
+        let rows = lost.iter().flat_map(|row| {
+            let line = self.rows.line(*row);
+            self.rows
+                .bytes_of(*row)
+                .iter()
+                .map(move |piece| (*piece, line))
+        });
+        let misshapen = self.rows.lost.iter().copied();
+        let pieces: BTreeMap<(u32, u32), u32> = rows.chain(misshapen).collect();
+        (!pieces.is_empty()).then(|| self.gather(pieces.into_iter()))
+    }
+
+    fn gather(
+        &self,
+        pieces: impl Iterator<Item = ((u32, u32), u32)>,
+    ) -> (Vec<u8>, Vec<(u32, u32)>) {
+        let mut body = if self.is_marked {
+            MARK.to_vec()
+        } else {
+            Vec::new()
+        };
+        let head = self.body.get(..self.rows.head).unwrap_or(b"");
+        body.extend_from_slice(head);
+        let lines = |bytes: &[u8]| {
+            u32::try_from(bytes.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(u32::MAX)
+        };
+        let mut here = if self.by_record { 1 } else { 1 + lines(head) };
+        let mut runs = Runs::default();
+        for ((start, end), there) in pieces {
+            if body.last().is_some_and(|last| *last != b'\n') && body != MARK {
+                body.extend_from_slice(b"\r\n");
+                here += u32::from(!self.by_record);
+            }
+            let piece = self.body.get(start as usize..end as usize).unwrap_or(b"");
+            runs.add(here, there);
+            body.extend_from_slice(piece);
+            here += if self.by_record { 1 } else { lines(piece) };
+        }
+        body.extend_from_slice(b"\r\n");
+        (body, runs.0)
+    }
+}
+
+/// Runs of numbers that keep their distance.
+#[derive(Default)]
+struct Runs(Vec<(u32, u32)>);
+
+impl Runs {
+    fn add(&mut self, here: u32, there: u32) {
+        let goes_on = self
+            .0
+            .last()
+            .is_some_and(|(own, other)| here.wrapping_sub(*own) == there.wrapping_sub(*other));
+        if !goes_on {
+            self.0.push((here, there));
+        }
+    }
+}
+
+fn runs_of(own: &[usize]) -> Vec<(u32, u32)> {
+    let mut runs = Runs::default();
+    let number = |at: usize| u32::try_from(at + 1).unwrap_or(u32::MAX);
+    for (here, there) in own.iter().enumerate() {
+        runs.add(number(here), number(*there));
+    }
+    runs.0
+}
+
+/// The document with these of its records only.
+fn without_others(tree: &Tree<'_>, records: &[u32], own: &[usize]) -> Vec<u8> {
+    let kept: HashSet<u32> = own
+        .iter()
+        .filter_map(|at| records.get(*at).copied())
+        .collect();
+    let others: HashSet<u32> = records
+        .iter()
+        .copied()
+        .filter(|record| !kept.contains(record))
+        .collect();
+    json::without(tree, &others).into_bytes()
 }

@@ -74,7 +74,12 @@ impl Fixed {
         encoding: Encoding,
         findings: &mut Vec<Finding>,
     ) -> Result<Rows, Unusable> {
-        let records = self.records(bytes, findings);
+        let mut rows = Rows::new(self.columns().len());
+        let records = self.records(bytes, findings, &mut rows);
+        let place = |record: &[u8]| {
+            let start = (record.as_ptr() as usize).saturating_sub(bytes.as_ptr() as usize);
+            (start, start + record.len())
+        };
         let kinds: Vec<Option<usize>> = records
             .iter()
             .map(|(_, record)| self.kind(record))
@@ -90,13 +95,14 @@ impl Fixed {
             }
         }
         let decoder = decode::open(b"", encoding).1;
-        let mut rows = Rows::new(self.columns().len());
         for ((number, record), kind) in records.iter().zip(&kinds) {
             let at = format!("record {number}");
             match kind {
                 None => {
                     let finding = Finding::new(Code::MAP_ROW_SHAPE, Severity::Error, at);
                     findings.push(finding.saying("the record begins with no known kind"));
+                    let (start, end) = place(record);
+                    rows.lose(start, end, *number);
                 }
                 Some(kind) if *kind == self.rows => {
                     let mut parts = vec![*record];
@@ -106,6 +112,8 @@ impl Fixed {
                     }
                     if parts.len() <= self.joins.len() {
                         findings.push(Finding::new(Code::MAP_JOIN_MISSING, Severity::Error, at));
+                        let (start, end) = place(record);
+                        rows.lose(start, end, *number);
                         continue;
                     }
                     self.push_rows(bytes, &parts, *number, decoder, &mut rows, findings);
@@ -117,7 +125,12 @@ impl Fixed {
     }
 
     /// The records with their number. Line ends stand between them or not.
-    fn records<'b>(&self, bytes: &'b [u8], findings: &mut Vec<Finding>) -> Vec<(u32, &'b [u8])> {
+    fn records<'b>(
+        &self,
+        bytes: &'b [u8],
+        findings: &mut Vec<Finding>,
+        rows: &mut Rows,
+    ) -> Vec<(u32, &'b [u8])> {
         let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0x1A);
         let mut records = Vec::new();
         let mut rest = bytes;
@@ -140,8 +153,11 @@ impl Fixed {
             }
             // What follows a full record on its line is either the next record or too much.
             let surplus = line.saturating_sub(full);
+            let start = (record.as_ptr() as usize).saturating_sub(bytes.as_ptr() as usize);
+            let mut end = start + record.len();
             if surplus > 0 && !self.starts_record(rest) {
                 let tail = &rest[..surplus];
+                end += surplus;
                 rest = &rest[surplus..];
                 if !tail.iter().all(|byte| *byte == b' ') {
                     problem = "the record is longer than its layout; it was not read";
@@ -157,6 +173,7 @@ impl Fixed {
                 let at = format!("record {number}");
                 findings.push(Finding::new(Code::MAP_ROW_SHAPE, severity, at).saying(problem));
                 if is_lost {
+                    rows.lose(start, end, number);
                     continue;
                 }
             }

@@ -3,6 +3,7 @@
 //! Own, because a general parser turns `6.80` into 6.8 or needs a feature that breaks other crates.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use renkei_core::limits;
 
@@ -18,6 +19,43 @@ pub(crate) fn parse(text: &str) -> Option<Tree<'_>> {
     reader.value(None, Cow::Borrowed(""), 0)?;
     reader.blanks();
     (reader.at == text.len()).then_some(reader.tree)
+}
+
+/// A document as it prints without some of its nodes.
+pub(crate) fn without(tree: &Tree<'_>, others: &HashSet<u32>) -> String {
+    let mut out = String::new();
+    print(tree, 0, others, &mut out);
+    out
+}
+
+fn print(tree: &Tree<'_>, node: u32, others: &HashSet<u32>, out: &mut String) {
+    let quote = |text: &str, out: &mut String| {
+        out.push_str(&serde_json::Value::from(text).to_string());
+    };
+    let form = tree.shape(node);
+    match form {
+        Form::Text => quote(tree.raw(node), out),
+        Form::Bare if tree.raw(node).is_empty() => out.push_str("null"),
+        Form::Bare => out.push_str(tree.raw(node)),
+        Form::Object | Form::List => {
+            out.push(if form == Form::Object { '{' } else { '[' });
+            let mut is_first = true;
+            for (name, member) in tree.members(node) {
+                if others.contains(&member) {
+                    continue;
+                }
+                if !std::mem::take(&mut is_first) {
+                    out.push(',');
+                }
+                if form == Form::Object {
+                    quote(name, out);
+                    out.push(':');
+                }
+                print(tree, member, others, out);
+            }
+            out.push(if form == Form::Object { '}' } else { ']' });
+        }
+    }
 }
 
 struct Reader<'a> {

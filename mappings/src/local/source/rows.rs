@@ -19,6 +19,8 @@ pub(crate) struct Rows {
     pub(crate) unnamed: Vec<usize>,
     /// What stands before the first row, in bytes of the input.
     pub(crate) head: usize,
+    /// Bytes and line (or record) of what was no row.
+    pub(crate) lost: Vec<((u32, u32), u32)>,
     /// The bytes each row was made of, first and one past the last, in the order of the rows.
     pieces: Vec<(u32, u32)>,
     /// How many of them there are up to the end of each row.
@@ -62,8 +64,12 @@ impl Rows {
 
     /// Says which bytes the row being written is made of.
     pub(crate) fn made_of(&mut self, start: usize, end: usize) {
-        let short = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         self.pieces.push((short(start), short(end)));
+    }
+
+    /// Says which bytes were no row.
+    pub(crate) fn lose(&mut self, start: usize, end: usize, line: u32) {
+        self.lost.push(((short(start), short(end)), line));
     }
 
     /// The bytes a row was made of.
@@ -93,6 +99,10 @@ impl Rows {
         self.ends
             .push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
     }
+}
+
+fn short(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// How a delimited file is laid out.
@@ -173,9 +183,12 @@ impl Delimited {
                 continue;
             }
             if !self.fits(&record, width) {
+                let (start, mut end) = records.bytes();
                 if records.restart_behind_line() {
                     // A quote opened and never closed: only its line is lost.
+                    end = records.end();
                 }
+                rows.lose(start, end, line);
                 let text = format!("the row has {} cells, the layout {width}", record.len());
                 findings.push(
                     Finding::new(Code::MAP_ROW_SHAPE, Severity::Error, format!("row {line}"))
@@ -311,7 +324,7 @@ impl<'b> Records<'b> {
         Some((record, line))
     }
 
-    /// Where the last record ends in the body; 0 before the first.
+    /// Where the last record ends in the body, or the reader begins anew; 0 before the first.
     fn end(&self) -> usize {
         let end = self.offset + usize::try_from(self.reader.position().byte()).unwrap_or(0);
         end.min(self.body.len())

@@ -1,10 +1,12 @@
 //! Excel workbooks: a named sheet, a header row, dates as dates.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use calamine::{Data, DataRef, Reader as _, Xlsx};
 use renkei_core::{Finding, limits};
 
+use super::super::split::MARK;
 use super::decode::Encoding;
 use super::rows::{Delimited, Rows};
 use super::{Unusable, refuse};
@@ -41,8 +43,18 @@ pub fn workbook_as_csv(bytes: &[u8], name: Option<&str>) -> Option<String> {
 impl Sheet {
     /// Reads all rows.
     pub(crate) fn read(&self, bytes: &[u8], findings: &mut Vec<Finding>) -> Result<Rows, Unusable> {
-        let csv = self.as_csv(bytes)?;
+        let csv = self.as_rows(bytes)?;
         self.layout.read(&csv, Encoding::Utf8, findings)
+    }
+
+    /// The sheet as CSV; a part that was cut from one is that already.
+    pub(crate) fn as_rows<'b>(&self, bytes: &'b [u8]) -> Result<Cow<'b, [u8]>, Unusable> {
+        if bytes.starts_with(MARK) {
+            return Ok(Cow::Borrowed(bytes));
+        }
+        let mut marked = MARK.to_vec();
+        marked.extend(self.as_csv(bytes)?);
+        Ok(Cow::Owned(marked))
     }
 
     /// The sheet as CSV, line for row, so that places in findings are those Excel shows.
