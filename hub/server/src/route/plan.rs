@@ -239,13 +239,16 @@ fn earlier_in(world: &World, notice: NoticeId, channel: ChannelId) -> Vec<Earlie
         .collect()
 }
 
-/// Delivered, handed over, or tried at least once: someone may have read it. What the peer refused,
-/// or what never left, was not told.
+/// Delivered, handed over, or tried at least once, by this hub or by one that was lost: someone may have
+/// read it. What the peer refused, or what never left, was not told.
 fn may_have_been_read(delivery: &EarlierDelivery) -> bool {
     match delivery.state {
         DeliveryState::Delivered | DeliveryState::Sent => true,
         DeliveryState::Pending => delivery.attempts > 0,
-        DeliveryState::Held => delivery.code == Some(Code::DLV_UNKNOWN_OUTCOME),
+        DeliveryState::Held => matches!(
+            delivery.code,
+            Some(Code::DLV_UNKNOWN_OUTCOME | Code::DLV_RESTORED)
+        ),
         DeliveryState::Dead => false,
     }
 }

@@ -237,3 +237,41 @@ fn readers_who_change_back_get_the_first_rendering() {
     assert!(hub.world.effects.deliveries.is_empty());
     assert_eq!(hub.world.effects.revived, [(first[0].id.clone(), None)]);
 }
+
+#[test]
+fn what_a_lost_hub_may_have_told_is_corrected_and_stays_for_a_person() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::Doctor]);
+    let first = hub.after(0);
+    hub.delivered(&first);
+    let notice = first[0].notice;
+    let restored = |hub: &mut Rehearsal| {
+        for earlier in hub.world.deliveries.values_mut().flatten() {
+            (earlier.state, earlier.code, earlier.attempts) =
+                (DeliveryState::Held, Some(Code::DLV_RESTORED), 0);
+        }
+        hub.world.effects = Default::default();
+    };
+    // Routed again to other readers: nobody is told by itself what may have been told.
+    restored(&mut hub);
+    let channel = &mut hub.world.channels.get_mut(&PersonId(1)).unwrap()[0];
+    channel.members[0].professions = vec![Profession::Helper];
+    super::plan::plan(&mut hub.world, notice);
+    assert!(hub.world.effects.deliveries.is_empty());
+    assert!(hub.world.effects.superseded.is_empty());
+    // What has changed since is a correction of it.
+    restored(&mut hub);
+    let channel = &mut hub.world.channels.get_mut(&PersonId(1)).unwrap()[0];
+    channel.members[0].professions = vec![Profession::Doctor];
+    let mut elsewhere = admission();
+    elsewhere.at = crate::rehearsal::day(1);
+    let stay = elsewhere.stay.as_mut().unwrap();
+    stay.place = ["4S".to_owned(), "401".to_owned(), "1".to_owned()];
+    hub.send(&elsewhere);
+    let corrected = hub.after(120);
+    assert_eq!(corrected.len(), 1, "{corrected:?}");
+    assert_eq!(corrected[0].change, renkei_core::Change::Corrected);
+    assert_eq!(corrected[0].replaces, Some(first[0].id.clone()));
+    assert!(hub.world.effects.superseded.is_empty());
+}

@@ -225,7 +225,11 @@ impl Folder {
     pub fn remove(&self, sha256: &str, now: SystemTime, age: Duration) -> Result<bool, BlobError> {
         let path = self.path(sha256).ok_or(BlobError::Missing)?;
         let folder = path.parent().ok_or(BlobError::Damaged)?;
-        let lock = turnstile(folder)?;
+        let lock = match turnstile(folder) {
+            // Nothing was ever stored there: not in this folder, at least.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            lock => lock?,
+        };
         lock.lock()?;
         let old = is_old(&path, now, age)?;
         if old {

@@ -7,6 +7,7 @@ mod keeping_whole;
 mod outbox;
 mod people;
 mod queues;
+mod rest;
 mod search;
 mod walk;
 mod watch;
@@ -23,6 +24,7 @@ pub(super) use keeping_whole::*;
 pub(super) use outbox::*;
 pub(super) use people::*;
 pub(super) use queues::*;
+pub(super) use rest::*;
 pub(super) use search::*;
 pub(super) use walk::*;
 pub(super) use watch::*;
@@ -41,6 +43,8 @@ pub(super) trait House {
     async fn tamper(&self, sql: &str);
     /// Makes it as the first release did, with data in it.
     async fn live_in_before(&self);
+    /// Stores bytes that something may name, as the hub does.
+    async fn put(&self, ledger: &Self::Ledger, bytes: &'static [u8]) -> String;
     /// Where its files are.
     fn folder(&self) -> &std::path::Path;
 }
@@ -104,6 +108,11 @@ macro_rules! every_behaviour {
             only_processed_bodies_go_and_repeats_are_still_known
             a_body_that_is_gone_is_not_processed_again
             a_hold_keeps_everything_of_a_patient
+            the_length_of_the_queue_is_counted
+            a_hub_alone_holds_everything
+            the_hub_sees_what_operators_set
+            what_was_superseded_can_be_revived
+            what_nothing_names_is_collected
             what_nobody_reads_is_kept_longer
             ended_deliveries_let_go_of_their_files
             receipts_of_nobody_go

@@ -1,11 +1,17 @@
 //! The suite on PostgreSQL. The server is a private one that the caller has started: `ops/postgres`.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use renkei_core::SourceName;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::counted::every_count;
 use super::open::{LIVED_IN, POSTGRES, first};
 use super::{Access, Database};
+use crate::store::blob::Blobs as _;
 use crate::store::suite::{House, every_behaviour};
 use crate::store::{Place, Server, Store as _, StoreError, Wants};
 
@@ -128,6 +134,10 @@ impl House for Schema {
         raw.close().await.unwrap();
     }
 
+    async fn put(&self, ledger: &Database, bytes: &'static [u8]) -> String {
+        ledger.put(bytes.into()).await.unwrap()
+    }
+
     fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
@@ -135,3 +145,41 @@ impl House for Schema {
 
 every_behaviour!(Schema::new());
 every_count!(Schema::new());
+
+/// Hubs find work without it, only later: so nothing else would show that they are deaf.
+#[tokio::test(flavor = "multi_thread")]
+async fn hubs_hear_each_other() {
+    let schema = Schema::new();
+    schema.raw().await.close().await.unwrap();
+    let stop = CancellationToken::new();
+    let ears: [Arc<Notify>; 2] = Default::default();
+    let mouth: Arc<Notify> = Arc::default();
+    for (folder, ear) in ["one", "two"].into_iter().zip(&ears) {
+        let hub = Database::open(schema.place(folder), Access::Hub).await;
+        let (hub, mouth, ear) = (hub.unwrap(), mouth.clone(), ear.clone());
+        let stop = stop.clone();
+        tokio::spawn(async move { hub.carry(mouth, ear, stop).await });
+    }
+    // Either of them speaks; both hear it, as soon as both listen.
+    let heard = async {
+        for ear in &ears {
+            loop {
+                mouth.notify_one();
+                let soon = Duration::from_millis(200);
+                if tokio::time::timeout(soon, ear.notified()).await.is_ok() {
+                    break;
+                }
+            }
+        }
+    };
+    let patience = Duration::from_secs(30);
+    tokio::time::timeout(patience, heard).await.unwrap();
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_says_what_its_tables_take() {
+    let ledger = Schema::new().hub().await.unwrap();
+    let (whole, index) = ledger.by_hand().bytes().await.unwrap();
+    assert!(whole > index && index > 0, "{whole} {index}");
+}

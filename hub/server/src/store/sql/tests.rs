@@ -69,6 +69,12 @@ impl House for Folder {
         raw.close().await.unwrap();
     }
 
+    async fn put(&self, _: &Database, bytes: &'static [u8]) -> String {
+        crate::store::blob::Folder::new(self.0.path())
+            .write(bytes)
+            .unwrap()
+    }
+
     fn folder(&self) -> &std::path::Path {
         self.0.path()
     }

@@ -124,7 +124,7 @@ impl Keeper for Database {
     }
 
     async fn waiting_up_to(&self, limit: u32) -> Result<u32, StoreError> {
-        let row = query("SELECT count(*) FROM (SELECT position FROM waiting LIMIT ?1) AS some")
+        let row = query("SELECT count(*) FROM (SELECT position FROM waiting LIMIT ?1) AS oldest")
             .bind(limit)
             .fetch_one(&self.reads)
             .await?;
