@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::trial::{PATIENCE, Setup, Trial};
 use crate::harness::{until, until_within};
@@ -12,6 +12,8 @@ use crate::power::shim::{EACCES, EIO, EROFS, Orders};
 
 /// Room of a disk on which accepting never stops.
 const AMPLE: u64 = 4 << 30;
+/// How often somebody talks who waits for the hub to notice something.
+const TALKS: Duration = Duration::from_millis(100);
 /// Says that the process may mount: it runs in a mount namespace of its own.
 const OWN_MOUNTS: &str = "RENKEI_TEST_OWN_MOUNTS";
 
@@ -40,9 +42,9 @@ fn may_mount(name: &str) -> bool {
     false
 }
 
-fn mount(arguments: &[&str], place: &Path) {
+fn mount(arguments: &[&str], place: &Path) -> bool {
     let mounted = Command::new("mount").args(arguments).arg(place).status();
-    assert!(mounted.unwrap().success(), "mount {arguments:?}");
+    mounted.unwrap().success()
 }
 
 /// A disk of its own for the hub.
@@ -55,10 +57,14 @@ impl Disk<'_> {
     }
 
     /// Makes it so large that this much is free.
-    fn leave(&self, free: u64) {
+    async fn leave(&self, free: u64) {
         let page = 4096;
-        let size = format!("remount,size={}", (self.used() + free) / page * page);
-        mount(&["-o", &size], self.0);
+        // Refused when more was written meanwhile than is to be left.
+        until("the disk is resized", async || {
+            let size = format!("remount,size={}", (self.used() + free) / page * page);
+            mount(&["-o", &size], self.0)
+        })
+        .await;
     }
 }
 
@@ -75,7 +81,10 @@ async fn a_full_disk_puts_senders_off_and_recovers_by_itself() {
     let mut trial = Trial::start(setup, async |folders, _, _| {
         std::fs::create_dir(folders.data()).unwrap();
         let size = format!("size={AMPLE}");
-        mount(&["-t", "tmpfs", "-o", &size, "tmpfs"], &folders.data());
+        assert!(mount(
+            &["-t", "tmpfs", "-o", &size, "tmpfs"],
+            &folders.data()
+        ));
     })
     .await;
     let data = trial.folders.data();
@@ -83,18 +92,26 @@ async fn a_full_disk_puts_senders_off_and_recovers_by_itself() {
     let mut seen = Vec::new();
     // 200 KiB: the database itself finds no room. 600 MiB: accepting stops before that happens.
     for free in [200 << 10, 600 << 20] {
+        let is_little = free < 1 << 20;
         trial.tell_more(12);
-        trial.sender.tell(|orders| orders.fill = true);
+        trial.sender.tell(|orders| orders.fill = is_little);
         trial.acknowledged_more(20).await;
         let refused = trial.sender.refused();
-        disk.leave(free);
+        disk.leave(free).await;
         let sender = &trial.sender;
+        let mut said = Instant::now();
         until_within("senders are put off", PATIENCE, async || {
+            // A look at the disk is believed for a while: somebody has to go on talking until then, and not
+            // so fast that nothing is left to say.
+            if !is_little && sender.refused() == refused && said.elapsed() > TALKS {
+                sender.tell(|orders| orders.story += 1);
+                said = Instant::now();
+            }
             sender.refused() > refused + 20
         })
         .await;
         assert!(trial.hub.is_running(), "{}", trial.hub.log_text());
-        if free > 1 << 20 {
+        if !is_little {
             // What was accepted is told to its end while nothing new is taken.
             let office = &trial.office;
             until_within("what was accepted is finished", PATIENCE, async || {
@@ -103,7 +120,7 @@ async fn a_full_disk_puts_senders_off_and_recovers_by_itself() {
             .await;
         }
         seen.push(trial.sender.refused() - refused);
-        disk.leave(AMPLE);
+        disk.leave(AMPLE).await;
         trial.sender.tell(|orders| orders.fill = false);
         trial.caught_up().await;
     }
