@@ -98,7 +98,8 @@ impl Watch for Database {
     }
 }
 
-async fn standing(reads: &Pool, now: Timestamp) -> Result<Standing, StoreError> {
+/// How it stands with everything that waits; without the sizes of files.
+pub(super) async fn standing(reads: &Pool, now: Timestamp) -> Result<Standing, StoreError> {
     let age = |at: Option<i64>| at.map(|at| now.duration_since(instant(at)).as_secs().max(0));
     let waiting = query(WAITING).fetch_one(reads).await?;
     let mut standing = Standing {

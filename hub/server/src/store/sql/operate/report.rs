@@ -14,7 +14,7 @@ use crate::store::operator::{
 };
 use crate::store::sql::load::grouped;
 use crate::store::sql::speak::{Conn, Line, Pool, query};
-use crate::store::sql::{instant, json, micros, parsed};
+use crate::store::sql::{instant, json, micros, parsed, watch};
 use crate::world::DeliveryState;
 
 /// See [`crate::store::operator::Operator::sink_override`].
@@ -68,48 +68,37 @@ pub(super) async fn sinks(reads: &Pool) -> Result<Vec<SinkOverride>, StoreError>
 
 /// See [`crate::store::operator::Operator::status`].
 pub(super) async fn status(reads: &Pool, now: Timestamp) -> Result<Status, StoreError> {
+    let standing = watch::standing(reads, now).await?;
     let row = query(
-        "SELECT (SELECT m.received_at FROM waiting AS w JOIN message AS m ON m.position = w.position WHERE NOT w.replay ORDER BY w.position LIMIT 1), \
-         (SELECT min(created_at) FROM delivery WHERE state = 'pending'), (SELECT count(*) FROM waiting), \
-         (SELECT count(*) FROM outcome AS o WHERE o.state = 'parked'), (SELECT count(*) FROM outcome AS o WHERE o.state = 'failed'), \
-         (SELECT count(*) FROM delivery WHERE state = 'pending'), (SELECT count(*) FROM delivery WHERE state = 'sent'), \
-         (SELECT count(*) FROM review WHERE decided_at IS NULL), (SELECT count(*) FROM channel WHERE status = 'proposed'), \
+        "SELECT (SELECT count(*) FROM review WHERE decided_at IS NULL), (SELECT count(*) FROM channel WHERE status = 'proposed'), \
          (SELECT count(*) FROM incident WHERE full_report_by >= ?1)",
     )
     .bind(micros(now))
     .fetch_one(reads)
     .await?;
-    let age = |at: Option<i64>| at.map(|at| now.duration_since(instant(at)).as_secs());
     let last = query("SELECT started_at, ended_at FROM run ORDER BY id DESC LIMIT 1")
         .fetch_optional(reads)
         .await?;
+    let lines = || standing.lines.values();
     Ok(Status {
-        oldest_waiting_secs: age(row.get(0)),
-        oldest_pending_secs: age(row.get(1)),
-        waiting: row.count(2),
-        parked: row.count(3),
-        failed: row.count(4),
-        pending: row.count(5),
-        sent: row.count(6),
-        held: counted(
-            reads,
-            "SELECT code, count(*) FROM delivery WHERE state = 'held' GROUP BY code",
-        )
-        .await?,
-        dead: counted(
-            reads,
-            "SELECT code, count(*) FROM delivery WHERE state = 'dead' GROUP BY code",
-        )
-        .await?,
-        reviews: row.count(7),
-        proposed_channels: row.count(8),
-        incidents: row.count(9),
+        oldest_waiting_secs: standing.oldest_waiting_secs,
+        oldest_pending_secs: lines().filter_map(|line| line.oldest_pending_secs).max(),
+        waiting: standing.waiting,
+        parked: standing.parked,
+        failed: standing.failed,
+        pending: lines().map(|line| line.pending).sum(),
+        sent: lines().map(|line| line.sent).sum(),
+        reviews: row.count(0),
+        proposed_channels: row.count(1),
+        incidents: row.count(2),
         counters: counted(reads, "SELECT name, value FROM counter").await?,
         sinks: sinks(reads).await?,
         last_run: last.map(|row| Run {
             started_at: instant(row.get(0)),
             ended_at: row.get::<Option<i64>>(1).map(instant),
         }),
+        held: standing.held,
+        dead: standing.dead,
     })
 }
 
