@@ -84,7 +84,8 @@ impl TestHub {
         Self::in_folders(Folders::new(), people, config, prepare).await
     }
 
-    async fn in_folders(
+    /// The same, in folders that hold something already.
+    pub(crate) async fn in_folders(
         folders: Folders,
         people: &[Person],
         config: Config,

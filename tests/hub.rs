@@ -37,7 +37,7 @@ pub(crate) struct Config {
     pub(crate) admit: &'static str,
     /// Further fields of the MLLP listener, each ended by a comma.
     pub(crate) mllp: String,
-    /// Further tables.
+    /// Further tables; `@root@` is the folder of the test.
     pub(crate) more: String,
     /// Fields of `[observe]`, each on its line. How full this machine's disk is says nothing about a
     /// hub, so there is no alarm about it unless a test asks for one.
@@ -175,6 +175,7 @@ adapter.folder = {{ path = "{root}/drop", facility = "{HOSPITAL}", poll_secs = 1
                 format!("facility = \"{HOSPITAL}\"")
             },
         );
+        text = text.replace("@root@", &root.to_string());
         let url = |sink: &str| {
             let mut through = config.through.iter();
             through.find(|(name, _)| *name == sink).map_or_else(

@@ -18,6 +18,7 @@ mod hubs;
 mod intake;
 mod jetstream;
 mod keep;
+mod labs;
 mod load;
 mod observe;
 mod office;

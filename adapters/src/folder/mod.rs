@@ -1,6 +1,9 @@
 //! A folder that files are dropped into: HL7 files, and documents (PDF, CDA, images) with a CSV file
 //! beside them that says whose they are ([`sidecar`]).
 //!
+//! With a [`Cutter`] the folder holds files of rows instead (CSV, workbooks, fixed records, JSON, XML): every
+//! file becomes one message per patient, and one with the rows that could not be read.
+//!
 //! A document is opened only after the intake gate has let its patient in; until then it stays where
 //! it is, and so does its sidecar. An HL7 file has to be opened to know whose it is; the inbox's gate
 //! decides about each of its messages. What was taken is moved into `done`, or remembered as a note
@@ -9,6 +12,7 @@
 //! over the limit (`RNK-DOC-004`).
 
 mod config;
+mod cut;
 mod pass;
 mod sidecar;
 #[cfg(test)]
@@ -20,7 +24,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use renkei_core::{
-    AcceptError, BoxError, Code, Inbox, Note, Shutdown, Source, SourceError, SourceName,
+    AcceptError, BoxError, Code, Cutter, Inbox, Note, Shutdown, Source, SourceError, SourceName,
 };
 use tracing::info;
 
@@ -36,6 +40,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 pub struct Folder {
     name: SourceName,
     config: Config,
+    cutter: Option<Arc<dyn Cutter>>,
 }
 
 impl Folder {
@@ -46,13 +51,26 @@ impl Folder {
     pub fn new(name: SourceName, config: Config) -> Result<Self, SourceError> {
         let problems = config.validate();
         if problems.is_empty() {
-            return Ok(Self { name, config });
+            return Ok(Self {
+                name,
+                config,
+                cutter: None,
+            });
         }
         Err(SourceError {
             code: Code::CFG_INVALID,
             reason: problems.join("; "),
             source: None,
         })
+    }
+}
+
+impl Folder {
+    /// The same folder with files of rows in it, cut by `cutter` into messages about one patient each.
+    #[must_use]
+    pub fn cut_by(mut self, cutter: Option<Arc<dyn Cutter>>) -> Self {
+        self.cutter = cutter;
+        self
     }
 }
 
@@ -115,6 +133,7 @@ impl Folder {
                 .collect(),
             watched: HashMap::new(),
             alone_since: HashMap::new(),
+            cutter: self.cutter.clone(),
             unreadable: false,
             restless: false,
         }

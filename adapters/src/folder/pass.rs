@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use renkei_core::{
-    AcceptError, Code, Inbox, LocalId, Meta, NewMessage, Note, Shutdown, SourceName, limits,
+    AcceptError, Code, Cutter, Inbox, LocalId, Meta, NewMessage, Note, Shutdown, SourceName, limits,
 };
 use tokio::time::Instant;
 use tracing::warn;
@@ -37,13 +37,15 @@ pub(super) struct Reader<'a> {
     pub(super) watched: HashMap<String, Standstill>,
     /// Since when a document or a row has been waiting for the other.
     pub(super) alone_since: HashMap<String, Instant>,
+    /// Cuts what lies in the folder, when that is files of rows; no sidecars and documents then.
+    pub(super) cutter: Option<Arc<dyn Cutter>>,
     pub(super) unreadable: bool,
     /// Something in this pass was not known to stand still.
     pub(super) restless: bool,
 }
 
 /// What a look at a file says.
-enum Standing {
+pub(super) enum Standing {
     /// It was taken before, as it looks now.
     Taken,
     /// It may still be written, or cannot be looked at.
@@ -76,6 +78,16 @@ impl Reader<'_> {
         };
         (self.unreadable, self.restless) = (false, false);
         self.watched.retain(|name, _| present.contains_key(name));
+        if let Some(cutter) = self.cutter.clone() {
+            for (name, path) in &present {
+                if self.shutdown.is_fired() {
+                    return Err(AcceptError::Stopping);
+                }
+                self.cut(&cutter, name, path).await?;
+            }
+            self.walked().await?;
+            return Ok(self.restless);
+        }
         let sidecars = self.sidecars(&present).await?;
         let mut spoken_for = HashMap::new();
         for open in &sidecars {
@@ -89,10 +101,16 @@ impl Reader<'_> {
                 self.without_row(name, path).await?;
             }
         }
+        self.walked().await?;
+        Ok(self.restless)
+    }
+
+    /// Notes that a folder that is only remembered was read once.
+    async fn walked(&mut self) -> Result<(), AcceptError> {
         if self.config.after == After::Remember && !self.restless {
             self.note_once(WALKED.to_owned(), "1").await?;
         }
-        Ok(self.restless)
+        Ok(())
     }
 
     /// Reads the sidecars that stand still and are not done with.
@@ -274,7 +292,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    async fn refuse(
+    pub(super) async fn refuse(
         &self,
         name: &str,
         body: Bytes,
@@ -286,7 +304,7 @@ impl Reader<'_> {
         self.inbox.accept(message).await.map(|_| ())
     }
 
-    fn message(
+    pub(super) fn message(
         &self,
         name: &str,
         body: Bytes,
@@ -315,7 +333,12 @@ impl Reader<'_> {
 
     /// Looks at a file. It counts as taken when it was taken as it looks now, with this `row` (any
     /// when `None`).
-    async fn standing(&mut self, name: &str, path: &Path, row: Option<&str>) -> Standing {
+    pub(super) async fn standing(
+        &mut self,
+        name: &str,
+        path: &Path,
+        row: Option<&str>,
+    ) -> Standing {
         let path = path.to_owned();
         let Ok(look) = blocking(move || files::look(&path)).await else {
             return Standing::Restless;
@@ -342,7 +365,7 @@ impl Reader<'_> {
         Standing::Restless
     }
 
-    async fn bytes(&self, path: &Path, look: Look, limit: u64) -> Option<Read> {
+    pub(super) async fn bytes(&self, path: &Path, look: Look, limit: u64) -> Option<Read> {
         let path = path.to_owned();
         blocking(move || files::read(&path, look, limit)).await.ok()
     }
@@ -356,9 +379,18 @@ impl Reader<'_> {
         since.elapsed() >= Duration::from_secs(self.config.partner_secs)
     }
 
+    /// Whether a file that does not look whole has had the time of a late partner to become so.
+    pub(super) fn waited_for(&mut self, name: &str) -> bool {
+        self.waited(&file_key(name))
+    }
+
+    pub(super) fn no_longer_waits(&mut self, name: &str) {
+        self.alone_since.remove(&file_key(name));
+    }
+
     /// Puts a file away. One with a row is noted in any case, so that its sidecar knows; one that
     /// cannot be moved is noted too.
-    async fn done(
+    pub(super) async fn done(
         &mut self,
         name: &str,
         path: &Path,

@@ -81,6 +81,7 @@ codes! {
     MAP_EXTENDS = "RNK-MAP-110", "a mapping that extends an unknown one, or in a circle itself";
     MAP_LIMIT = "RNK-MAP-111", "a mapping, table, input or result larger than its limit";
     MAP_TEST = "RNK-MAP-112", "a test beside the mapping that does not hold";
+    MAP_NOT_TAKEN_OVER = "RNK-MAP-113", "a changed mapping was not taken over; the earlier version goes on";
     MAP_ROW_SHAPE = "RNK-MAP-120", "a row of another shape than the layout; it was not read";
     MAP_COLUMN_MISSING = "RNK-MAP-121", "the file lacks a column the mapping names";
     MAP_REQUIRED_EMPTY = "RNK-MAP-122", "a required value is not there; what needs it was left out";

@@ -24,6 +24,7 @@ use crate::hands::{Hands, beyond};
 use crate::inbox::gate::Gate;
 use crate::inbox::space::Space;
 use crate::inbox::{Parts, Writer};
+use crate::normalize::live::{self, Live};
 use crate::observe::pulse::{Part, Pulse, Stage};
 use crate::observe::{self, Watching};
 use crate::outbox::breaker::Breaker;
@@ -68,6 +69,7 @@ pub struct Hub {
     /// Between two tries at a delivery at most.
     longest_wait: Duration,
     sweeper: Option<Sweeper>,
+    local: Vec<Arc<Live>>,
 }
 
 /// The hub cannot start, or had to stop.
@@ -150,7 +152,7 @@ impl Hub {
             clock: clock.clone(),
             policy: checked.retention.clone(),
         });
-        let mappers = checked.mappers();
+        let (mappers, local) = (checked.mappers(), checked.local());
         let configured = Arc::new(checked.setup);
         let setup = Arc::new(RwLock::new(configured.clone()));
         let in_flight = Arc::new(InFlight::default());
@@ -210,6 +212,7 @@ impl Hub {
             watching: Some(watching),
             longest_wait,
             sweeper,
+            local,
         })
     }
 
@@ -252,6 +255,11 @@ impl Hub {
             rooms_stop.clone(),
         ));
         self.carry_signals(&mut rooms, &rooms_stop);
+        let keeping = live::keep(std::mem::take(&mut self.local), rooms_stop.clone());
+        rooms.spawn(async move {
+            keeping.await;
+            Ok(())
+        });
         if let Some(sweeper) = self.sweeper.take() {
             let stop = rooms_stop.clone();
             rooms.spawn(async move {
@@ -619,7 +627,9 @@ async fn sources(
                 Arc::new(ssmix2::Ssmix2::new(name.clone(), config.clone()).map_err(failed)?)
             }
             SourceAdapter::Folder(config) => {
-                Arc::new(folder::Folder::new(name.clone(), config.clone()).map_err(failed)?)
+                let reader = checked.mapping_of(name, source);
+                let folder = folder::Folder::new(name.clone(), config.clone()).map_err(failed)?;
+                Arc::new(folder.cut_by(reader.cutter(&config.facility, clock.clone())))
             }
             SourceAdapter::Jetstream(config) => {
                 Arc::new(jetstream::Source::new(name.clone(), config.clone()).map_err(failed)?)

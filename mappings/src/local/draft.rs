@@ -5,15 +5,16 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use renkei_core::{
-    Authority, Carry, Code, Draft, DraftResource, Facts, Finding, Item, ItemClass, LocalId,
-    ResourceKey, ResourceType, Sensitive, Severity, Strength, Subject, Urgency, Withdrawal, limits,
+    Authority, Carry, Code, Draft, DraftResource, Facts, Finding, Item, ItemClass, ItemEvent,
+    LocalId, ResourceKey, ResourceType, Sensitive, Severity, Strength, Subject, Urgency,
+    Withdrawal, limits,
 };
 use renkei_fhir::jp_core::system;
 use renkei_hl7v2::kana;
 use unicode_normalization::UnicodeNormalization;
 
 use super::function::lab_kind;
-use super::plan::{Entry, Expression, Plan, SubjectPlan};
+use super::plan::{Entry, Expression, ItemPlan, Plan, SubjectPlan};
 use super::run::{Known, Run};
 use super::source::Doc;
 use super::value::Out;
@@ -147,6 +148,7 @@ pub(crate) fn make<'a>(
         made: vec![Vec::new(); plan.resources.len()],
         kinds: HashMap::new(),
         at: HashMap::new(),
+        of_row: HashMap::new(),
         run,
         given,
     };
@@ -177,6 +179,8 @@ struct Maker<'a, 'g> {
     kinds: HashMap<ResourceKey, &'static str>,
     /// Where a key stands in the draft.
     at: HashMap<ResourceKey, usize>,
+    /// What an entry makes of a row.
+    of_row: HashMap<(usize, usize), ResourceKey>,
 }
 
 impl<'a> Maker<'a, '_> {
@@ -302,6 +306,9 @@ impl<'a> Maker<'a, '_> {
                     self.run.made[number].push(reference);
                     self.made[number].push(key.clone());
                 }
+                if !withdrawn {
+                    self.of_row.insert((number, record), key.clone());
+                }
                 keyed.push((entry, record, key));
             }
         }
@@ -398,73 +405,92 @@ impl<'a> Maker<'a, '_> {
 
     fn items(&mut self) {
         for plan in &self.run.plan.items {
-            self.run.record = self.run.rows.first().copied().unwrap_or(0);
-            if plan.when.as_ref().is_some_and(|when| !self.run.test(when)) {
-                continue;
-            }
-            let Some(focus) = self.made[plan.focus].first().cloned() else {
-                continue;
-            };
-            let mut members: Vec<ResourceKey> = Vec::new();
-            for entry in &plan.members {
-                members.extend(
-                    self.made[*entry]
-                        .iter()
-                        .filter(|key| **key != focus)
-                        .cloned(),
-                );
-            }
-            let class = self.run.text(&plan.class);
-            let Some(class) = ItemClass::find(&class) else {
-                let says = "the item has no known class; nobody is told about it";
-                let at = self.run.place(Some(&plan.class));
-                self.run.find(
-                    Finding::new(Code::MAP_UNKNOWN_CODE, Severity::Error, at)
-                        .saying(says)
-                        .with_value(class),
-                );
-                continue;
-            };
-            let occurred = plan
-                .occurred_at
-                .as_ref()
-                .map(|expression| self.run.text(expression));
-            let occurred_at = occurred
-                .and_then(|text| instant(&text, self.given.options.zone))
-                .unwrap_or(self.time);
-            let mut hold = plan.hold.as_ref().is_some_and(|test| self.run.test(test));
-            let mut urgency = Urgency::U3;
-            for row in self.run.rows.clone() {
-                self.run.record = row;
-                urgency = urgency.min(match self.run.text(&plan.urgency).as_str() {
-                    "u0" => Urgency::U0,
-                    "u1" => Urgency::U1,
-                    "u3" => Urgency::U3,
-                    _ => Urgency::U2,
-                });
-            }
-            // Whatever the mapping says: what speaks of a restricted infection is an item of that class.
-            let mut class = class;
-            for key in members.iter().chain([&focus]) {
-                if let Some(kind) = self.kinds.get(key) {
-                    class = if class.is_restricted() {
-                        class
-                    } else {
-                        ItemClass::Infection
-                    };
-                    hold |= *kind == "infection-held";
+            let all = self.run.rows.clone();
+            if plan.each_row {
+                for row in all {
+                    let focus = self.of_row.get(&(plan.focus, row)).cloned();
+                    let focus = focus.filter(|key| self.made[plan.focus].contains(key));
+                    self.item(plan, row, &[row], focus);
                 }
+            } else {
+                let first = all.first().copied().unwrap_or(0);
+                let focus = self.made[plan.focus].first().cloned();
+                self.item(plan, first, &all, focus);
             }
-            self.draft.items.push(Item {
-                class,
-                event: plan.event,
-                focus,
-                members,
-                occurred_at,
-                urgency,
-                never_automatic: hold.then_some(Code::RTE_NEVER_AUTOMATIC),
+        }
+    }
+
+    /// One item, asked of `record`; the most urgent of `rows` counts.
+    fn item(
+        &mut self,
+        plan: &'a ItemPlan,
+        record: usize,
+        rows: &[usize],
+        focus: Option<ResourceKey>,
+    ) {
+        self.run.record = record;
+        if plan.when.as_ref().is_some_and(|when| !self.run.test(when)) {
+            return;
+        }
+        let Some(focus) = focus else {
+            return;
+        };
+        let mut members: Vec<ResourceKey> = Vec::new();
+        for entry in &plan.members {
+            let others = self.made[*entry].iter().filter(|key| **key != focus);
+            members.extend(others.cloned());
+        }
+        let class = self.run.text(&plan.class);
+        let Some(mut class) = ItemClass::find(&class) else {
+            let says = "the item has no known class; nobody is told about it";
+            let at = self.run.place(Some(&plan.class));
+            self.run.find(
+                Finding::new(Code::MAP_UNKNOWN_CODE, Severity::Error, at)
+                    .saying(says)
+                    .with_value(class),
+            );
+            return;
+        };
+        let occurred = plan
+            .occurred_at
+            .as_ref()
+            .map(|expression| self.run.text(expression));
+        let occurred_at = occurred
+            .and_then(|text| instant(&text, self.given.options.zone))
+            .unwrap_or(self.time);
+        let mut hold = plan.hold.as_ref().is_some_and(|test| self.run.test(test));
+        let mut urgency = Urgency::U3;
+        for row in rows {
+            self.run.record = *row;
+            urgency = urgency.min(match self.run.text(&plan.urgency).as_str() {
+                "u0" => Urgency::U0,
+                "u1" => Urgency::U1,
+                "u3" => Urgency::U3,
+                _ => Urgency::U2,
             });
         }
+        // Whatever the mapping says: what speaks of a restricted infection is an item of that class.
+        for key in members.iter().chain([&focus]) {
+            if let Some(kind) = self.kinds.get(key) {
+                class = if class.is_restricted() {
+                    class
+                } else {
+                    ItemClass::Infection
+                };
+                hold |= *kind == "infection-held";
+            }
+        }
+        // An alarm is told as an alarm, whatever its class: a restricted one only by a person.
+        hold |= plan.event == ItemEvent::Alarm && class.is_restricted();
+        self.draft.items.push(Item {
+            class,
+            event: plan.event,
+            focus,
+            members,
+            occurred_at,
+            urgency,
+            never_automatic: hold.then_some(Code::RTE_NEVER_AUTOMATIC),
+        });
     }
 }
 

@@ -136,6 +136,8 @@ impl Body {
 /// One entry of `items:`.
 #[derive(Debug, Clone)]
 pub(crate) struct ItemPlan {
+    /// One item for each row that holds, not one for the draft.
+    pub(crate) each_row: bool,
     pub(crate) class: Expression,
     pub(crate) event: ItemEvent,
     pub(crate) focus: usize,

@@ -51,6 +51,11 @@ impl Mapping {
         self.plan.subject.is_some() || self.plan.builtin.is_some()
     }
 
+    /// Whether it reads HL7 v2, by itself or over a mapping in Rust; else files.
+    pub fn reads_hl7(&self) -> bool {
+        matches!(self.plan.input.format, Format::Hl7v2 { .. })
+    }
+
     /// Whether what it makes has a time of its own; else the time of receipt stands for it, and the same bytes
     /// may be news when they come again.
     pub fn has_time(&self) -> bool {

@@ -1,7 +1,6 @@
 //! `renkei map` for local mappings: check, test, explain, coverage, tables, and the dry run of a YAML file.
 //! Nothing is stored or sent.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -9,10 +8,11 @@ use anyhow::Context as _;
 use renkei_core::{Clock as _, FacilityId, Finding, SystemClock};
 use renkei_mappings::Options;
 use renkei_mappings::local::{
-    Input, Library, LocalMapper, Mapping, Piece, Report, Shipped, Table, workbook_as_csv,
+    Input, Library as _, LocalMapper, Mapping, Piece, Report, Shipped, Table, workbook_as_csv,
 };
 
 use super::{Exit, complain, say};
+use crate::normalize::library::Folder;
 
 /// What to do with local mappings.
 #[derive(Debug, clap::Subcommand)]
@@ -77,86 +77,6 @@ pub enum Tables {
         /// A table file (.csv), a mapping file (.yaml), or the name of a table that comes with renkei.
         what: String,
     },
-}
-
-/// Tables and mappings beside a mapping file, then those that come with renkei. Names never lead out of the
-/// folder.
-pub struct Folder {
-    root: PathBuf,
-}
-
-impl Folder {
-    /// The folder a mapping file lies in.
-    pub fn of(file: &Path) -> Self {
-        let root = file.parent().map(Path::to_owned).unwrap_or_default();
-        Self { root }
-    }
-
-    fn read(&self, name: &str, places: &[&str], ending: &str) -> Option<Vec<u8>> {
-        let is_inside = Path::new(name)
-            .components()
-            .all(|part| matches!(part, std::path::Component::Normal(_)));
-        if !is_inside {
-            return None;
-        }
-        places.iter().find_map(|place| {
-            let path = self.root.join(place).join(format!("{name}{ending}"));
-            std::fs::read(path).ok()
-        })
-    }
-
-    fn text(&self, name: &str, places: &[&str], ending: &str) -> Option<Cow<'_, str>> {
-        let bytes = self.read(name, places, ending)?;
-        String::from_utf8(bytes).ok().map(Cow::Owned)
-    }
-
-    fn names(&self, place: &str, ending: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(self.root.join(place))
-            .into_iter()
-            .flatten();
-        entries
-            .filter_map(|entry| {
-                let name = entry.ok()?.file_name().into_string().ok()?;
-                name.strip_suffix(ending).map(str::to_owned)
-            })
-            .collect()
-    }
-}
-
-impl Library for Folder {
-    fn table(&self, name: &str) -> Option<Cow<'_, str>> {
-        let own = self.text(name, &["tables", ""], ".csv");
-        own.or_else(|| {
-            Shipped
-                .table(name)
-                .map(|text| Cow::Owned(text.into_owned()))
-        })
-    }
-
-    fn mapping(&self, name: &str) -> Option<Cow<'_, str>> {
-        let own = self.text(name, &[""], ".yaml");
-        own.or_else(|| {
-            Shipped
-                .mapping(name)
-                .map(|text| Cow::Owned(text.into_owned()))
-        })
-    }
-
-    fn file(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.read(name, &[""], "").map(Cow::Owned)
-    }
-
-    fn tables(&self) -> Vec<String> {
-        let mut names = self.names("tables", ".csv");
-        names.extend(Shipped.tables());
-        names
-    }
-
-    fn mappings(&self) -> Vec<String> {
-        let mut names = self.names("", ".yaml");
-        names.extend(Shipped.mappings());
-        names
-    }
 }
 
 /// Whether a name means a local mapping: a YAML file, or one that comes with renkei.

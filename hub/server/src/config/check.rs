@@ -18,6 +18,7 @@ use super::file::{Admit, Env, File, Ledger, Peer, PeerAdapter, Source, SourceAda
 use super::rehearsal::{self, FileClock};
 use super::setup::{FacilitySetup, Settle, Setup, SinkMode, SinkSetup};
 use crate::normalize::ByFacility;
+use crate::normalize::live::{Live, Unusable};
 use crate::observe::config::Observe;
 use crate::outbox::Backoff;
 use crate::retention::Retention;
@@ -66,6 +67,8 @@ pub struct Checked {
     pub retention: Retention,
     /// The wake signal between hubs.
     pub wake: Option<jetstream::Wake>,
+    /// The local mappings sources name.
+    local: BTreeMap<SourceName, Arc<Live>>,
     /// The file of the rehearsal clock.
     rehearsal_clock: Option<PathBuf>,
 }
@@ -114,8 +117,12 @@ impl Checked {
             .into_iter()
             .map(|(name, peer)| (SinkName::new(name), peer))
             .collect();
+        let mut local = BTreeMap::new();
         for (name, source) in &sources {
             check_source(name, source, &facilities, &mut problems);
+            if let Some(live) = mapping(name, source, base, &mut problems) {
+                local.insert(name.clone(), live);
+            }
         }
         for (name, peer) in &peers {
             check_peer(name, peer, &mut problems);
@@ -195,6 +202,7 @@ impl Checked {
             observe: file.observe,
             retention: file.retention,
             wake: file.ledger.wake,
+            local,
             rehearsal_clock: file.hub.rehearsal_clock.map(|path| base.join(path)),
         })
     }
@@ -211,12 +219,22 @@ impl Checked {
     pub fn mappers(&self) -> HashMap<SourceName, Arc<dyn Mapper>> {
         let mut mappers: HashMap<SourceName, Arc<dyn Mapper>> = HashMap::new();
         for (name, source) in &self.sources {
-            mappers.insert(name.clone(), Arc::new(ByFacility::of(source)));
+            mappers.insert(name.clone(), Arc::new(self.mapping_of(name, source)));
         }
         for (name, _) in &self.peers {
             mappers.insert(SourceName::new(name.as_str()), Arc::new(ByFacility::peer()));
         }
         mappers
+    }
+
+    /// The local mappings in use.
+    pub fn local(&self) -> Vec<Arc<Live>> {
+        self.local.values().cloned().collect()
+    }
+
+    /// What reads a source.
+    pub fn mapping_of(&self, name: &SourceName, source: &Source) -> ByFacility {
+        ByFacility::of(source, self.local.get(name).cloned())
     }
 
     /// Who each source may keep.
@@ -409,6 +427,45 @@ fn check_source(
     {
         problems.push(problem(format!("source.{name}"), format!("facility {facility} has no table [facility.{facility}]: posts could not say who speaks")));
     }
+}
+
+/// The local mapping of a source, loaded and tested.
+fn mapping(
+    name: &SourceName,
+    source: &Source,
+    base: &Path,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<Live>> {
+    let place = format!("source.{name}.mapping");
+    let live = match Live::load(source.mapping.as_deref()?, base) {
+        Ok(live) => live,
+        Err(Unusable::Faults(faults)) => {
+            // The line with its caret stands below the first line.
+            problems.extend(faults.0.iter().map(|fault| {
+                let shown = fault.to_string();
+                let caret = shown.split_once('\n').map_or("", |(_, caret)| caret);
+                Problem {
+                    code: fault.code,
+                    place: format!("{}:{}:{}", fault.file, fault.line, fault.column),
+                    reason: format!("{}\n{caret}", fault.text),
+                }
+            }));
+            return None;
+        }
+        Err(error) => {
+            problems.push(problem(place, renkei_core::chain(&error)));
+            return None;
+        }
+    };
+    let in_folder = matches!(source.adapter, SourceAdapter::Folder(_));
+    if !in_folder && !live.current().reads_hl7() {
+        problems.push(problem(
+            place,
+            "reads files, but this source brings HL7 v2: extend `builtin/hl7v2` or `builtin/ssmix2`",
+        ));
+        return None;
+    }
+    Some(Arc::new(live))
 }
 
 fn check_peer(name: &SinkName, peer: &Peer, problems: &mut Vec<Problem>) {

@@ -203,6 +203,11 @@ pub struct Source {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub live_from: Option<Timestamp>,
+    /// The local mapping that reads it: a YAML file, relative to this one, or one that comes with renkei.
+    /// In a drop folder any; elsewhere one that reads HL7 v2. Default: none. Example: `"mappings/lab.yaml"`,
+    /// `"builtin/lab-csv"`.
+    #[serde(default)]
+    pub mapping: Option<String>,
     /// How its problem lists are read. Default: `"auto"`.
     #[serde(default)]
     pub problem_list: ProblemList,

@@ -220,6 +220,7 @@ impl Loader<'_, '_> {
             &[
                 "class",
                 "event",
+                "each",
                 "focus",
                 "members",
                 "occurred_at",
@@ -276,6 +277,7 @@ impl Loader<'_, '_> {
             some => self.expression(some, "item urgency", Kinds::TEXT),
         };
         Some(ItemPlan {
+            each_row: self.each_row(node, Place::Resource),
             class: class?,
             event,
             focus: focus?,

@@ -1,0 +1,305 @@
+//! A laboratory connected without code: its files in a drop folder, read by a YAML mapping.
+
+use renkei_core::Code;
+use renkei_sim::hospital::Person;
+
+use crate::harness::{TestHub, until};
+use crate::hub::{Config, Folders, renkei};
+use crate::peers::Post;
+use crate::people::{HOSPITAL, ago, kana, register};
+use crate::stores::{On, on_each_store};
+
+const PAGE: &str = include_str!("../mappings/LANGUAGE.md");
+
+/// The first block of a language on the page about the mapping language.
+fn on_the_page(language: &str) -> &'static str {
+    let rest = PAGE.split_once(&format!("```{language}\n")).unwrap().1;
+    rest.split_once("```").unwrap().0
+}
+
+/// A folder with the tutorial's mapping and table, as the page shows them.
+fn site() -> Folders {
+    let folders = Folders::new();
+    for folder in ["kitatama", "tama", "maps/tables"] {
+        std::fs::create_dir_all(folders.path(folder)).unwrap();
+    }
+    let maps = folders.path("maps");
+    std::fs::write(maps.join("kitatama-lab.yaml"), on_the_page("yaml")).unwrap();
+    std::fs::write(maps.join("tables/local-jlac10.csv"), on_the_page("csv")).unwrap();
+    folders
+}
+
+/// Two laboratories: the tutorial's, and one that keeps to the base.
+fn config(on: &On) -> Config {
+    let source = |name: &str, mapping: &str| {
+        format!(
+            "[source.{name}]\nmapping = \"{mapping}\"\nadapter.folder = {{ path = \"@root@/{name}\", \
+             facility = \"{HOSPITAL}\", poll_secs = 1, stable_secs = 0, partner_secs = 2 }}\n"
+        )
+    };
+    Config {
+        more: source("kitatama", "maps/kitatama-lab.yaml") + &source("tama", "builtin/lab-csv"),
+        ..Config::on(on)
+    }
+}
+
+/// Puts a file of a laboratory where it belongs, as CP932.
+fn drop_file(hub: &TestHub, folder: &str, name: &str, text: &str) {
+    let (bytes, _, bad) = encoding_rs::SHIFT_JIS.encode(text);
+    assert!(!bad, "{text}");
+    let folder = hub.folders.path(folder);
+    std::fs::write(folder.join(".writing"), bytes).unwrap();
+    std::fs::rename(folder.join(".writing"), folder.join(name)).unwrap();
+}
+
+async fn taken(hub: &TestHub, folder: &str, name: &str) {
+    let done = hub.folders.path(folder).join("done").join(name);
+    until("the file was taken", async || done.exists()).await;
+    hub.idle().await;
+}
+
+/// One row in the layout of the tutorial.
+fn row(person: &Person, order: &str, code: &str, name: &str, result: &str) -> String {
+    let kana = kana(person);
+    let (id, day) = (&person.local_id, ago(30).date());
+    format!("{id},{kana},2,{order},{day},{code},{name},{result}\r\n")
+}
+
+const HEAD: &str = "患者ID,患者名,性別,受付No,検査年月日,検査コード,検査名称,検査値,単位,異常\r\n";
+
+/// The current bodies of a type, as text.
+async fn bodies(hub: &TestHub, kind: &str) -> Vec<String> {
+    let sql = format!(
+        "SELECT v.body FROM resource r JOIN version v ON v.resource = r.id AND v.version = r.version \
+         WHERE r.kind = '{kind}'"
+    );
+    hub.office.texts(&sql).await
+}
+
+fn has(post: &Post, part: &str) -> bool {
+    post.headline.contains(part) || post.text.contains(part)
+}
+
+async fn last_post(hub: &TestHub, person: &Person, count: usize) -> Post {
+    let doors = &hub.district.sim("mcs").doors;
+    let mut posts = Vec::new();
+    until(&format!("mcs has {count} posts"), async || {
+        posts = doors.told_of(person).await;
+        posts.len() >= count
+    })
+    .await;
+    assert_eq!(posts.len(), count, "{posts:#?}");
+    posts.pop().unwrap()
+}
+
+/// What a file of rows became: state, code, mapper, findings, by the source's messages in order.
+async fn outcomes(hub: &TestHub, source: &str) -> Vec<String> {
+    let sql = format!(
+        "SELECT o.state || ' ' || coalesce(o.code, '-') || ' ' || o.mapper || ' ' || o.findings \
+         FROM outcome o JOIN message m USING (position) WHERE m.source = '{source}' ORDER BY m.position"
+    );
+    hub.office.texts(&sql).await
+}
+
+async fn start(on: &On, people: &[Person]) -> TestHub {
+    let start = TestHub::in_folders(site(), people, config(on), async |office| {
+        office.admit(people).await;
+    });
+    let mut hub = start.await;
+    for person in people {
+        hub.process(&register(person, 100)).await;
+    }
+    hub
+}
+
+/// Connected as the tutorial shows: results are recorded, the laboratory's own critical flag is told,
+/// a corrected result corrects what was told, and one that is taken back takes it back.
+async fn a_laboratory_without_code(on: On) {
+    let people = [Person::synthetic(4), Person::synthetic(5)];
+    let [person, other] = &people;
+    let hub = start(&on, std::slice::from_ref(person)).await;
+
+    let file = [
+        HEAD.to_owned(),
+        row(person, "501", "A01", "アルブミン", "3.10,g/dL,L"),
+        row(other, "502", "A01", "アルブミン", "4.00,g/dL,"),
+        row(person, "501", "A02", "CRP", "8.80,mg/dL,HH"),
+    ];
+    drop_file(&hub, "kitatama", "r1.csv", &file.concat());
+    let post = last_post(&hub, person, 1).await;
+    assert!(has(&post, "CRP") && has(&post, "8.80"), "{post:?}");
+    taken(&hub, "kitatama", "r1.csv").await;
+    let observations = bodies(&hub, "Observation").await;
+    assert_eq!(
+        observations.len(),
+        2,
+        "of who is not enrolled nothing is kept"
+    );
+    let albumin = observations
+        .iter()
+        .find(|body| body.contains("3A015000002327101"));
+    assert!(albumin.unwrap().contains("\"value\":3.10,"), "{albumin:?}");
+    let outcome = &outcomes(&hub, "kitatama").await[0];
+    assert!(
+        outcome.starts_with("processed - local/1-kitatama-lab."),
+        "{outcome}"
+    );
+    assert_eq!(outcomes(&hub, "kitatama").await.len(), 1);
+
+    // The same file again, and a later one of the whole day: nothing new of what is known.
+    drop_file(&hub, "kitatama", "r1.csv", &file.concat());
+    taken(&hub, "kitatama", "r1.csv.2").await;
+    assert_eq!(outcomes(&hub, "kitatama").await.len(), 1);
+    let corrected = [
+        HEAD.to_owned(),
+        row(person, "501", "A02", "CRP", "0.88,mg/dL,H"),
+    ];
+    drop_file(&hub, "kitatama", "r2.csv", &corrected.concat());
+    let post = last_post(&hub, person, 2).await;
+    assert!(has(&post, "【訂正】") && has(&post, "0.88"), "{post:?}");
+    hub.idle().await;
+
+    // The other laboratory says itself what it takes back.
+    let head = "患者番号,氏名,カナ,生年月日,性別,オーダ番号,採取日,採取時刻,報告日時,材料コード,材料名,\
+                項目コード,項目名,JLAC10,結果,形,単位,基準,下限,上限,フラグ,状態,コメント,ラボ,ラボ名\r\n";
+    let potassium = |value: &str, state: &str, minutes: i64| {
+        let said = ago(minutes).strftime("%Y/%m/%d %H:%M").to_string();
+        format!(
+            "{head}{id},,{kana},,2,T1,{day},,{said},023,血清,K,カリウム,3H015000002326101,{value},,mEq/L,,3.5,5.0,HH,{state},,,\r\n",
+            id = person.local_id,
+            kana = kana(person),
+            day = ago(60).date(),
+        )
+    };
+    drop_file(&hub, "tama", "k1.csv", &potassium("6.80", "F", 30));
+    let post = last_post(&hub, person, 3).await;
+    assert!(has(&post, "カリウム 6.80"), "{post:?}");
+    hub.idle().await;
+    drop_file(&hub, "tama", "k2.csv", &potassium("", "D", 20));
+    let post = last_post(&hub, person, 4).await;
+    assert!(has(&post, "【取消】"), "{post:?}");
+    hub.idle().await;
+    let cancelled = bodies(&hub, "Observation").await;
+    let cancelled = cancelled
+        .iter()
+        .find(|body| body.contains("3H015000002326101"));
+    assert!(cancelled.unwrap().contains("\"entered-in-error\""));
+}
+
+/// Rows that cannot be read wait for a person with their places; the others go on. A file that is still
+/// being written is not touched.
+async fn what_cannot_be_read(on: On) {
+    let people = [Person::synthetic(6), Person::synthetic(7)];
+    let hub = start(&on, &people).await;
+    let file = [
+        HEAD.to_owned(),
+        row(&people[0], "601", "A01", "アルブミン", "3.10,g/dL,"),
+        "0000123456,short\r\n".to_owned(),
+        row(&people[1], "602", "A01", "アルブミン", "4.00,g/dL,"),
+        ",ダレカ,2,603,2025-01-11,A01,アルブミン,3.3,g/dL,\r\n".to_owned(),
+        row(&people[1], "602", "Z99", "未知の項目", "1,x,"),
+    ]
+    .concat();
+    drop_file(&hub, "kitatama", "mixed.csv", &file);
+    taken(&hub, "kitatama", "mixed.csv").await;
+    let said = outcomes(&hub, "kitatama").await;
+    assert_eq!(said.len(), 3, "{said:#?}");
+    assert!(said[0].starts_with("processed -"), "{said:#?}");
+    assert!(said[1].contains("row 6 column 項目コード"), "{said:#?}");
+    assert!(said[2].starts_with("parked RNK-MAP-120"), "{said:#?}");
+    assert!(said[2].contains("row 3") && said[2].contains("row 5 column 患者番号"));
+    assert_eq!(bodies(&hub, "Observation").await.len(), 3);
+
+    // Cut in the middle of a line: left alone until it is whole.
+    let (half, rest) = file.split_at(file.find("short").unwrap());
+    drop_file(&hub, "kitatama", "zz-partial.csv", half);
+    drop_file(
+        &hub,
+        "kitatama",
+        "aa-other.csv",
+        &file.replace("601", "604"),
+    );
+    taken(&hub, "kitatama", "aa-other.csv").await;
+    let partial = hub.folders.path("kitatama/zz-partial.csv");
+    assert!(partial.exists());
+    drop_file(&hub, "kitatama", "zz-partial.csv", &format!("{half}{rest}"));
+    taken(&hub, "kitatama", "zz-partial.csv").await;
+
+    // No such columns at all: kept whole, with its code.
+    drop_file(&hub, "tama", "other.csv", "a,b\r\n1,2\r\n");
+    taken(&hub, "tama", "other.csv").await;
+    let refused = outcomes(&hub, "tama").await;
+    assert!(refused[0].starts_with("failed RNK-MAP-001"), "{refused:#?}");
+}
+
+/// A changed table is taken over while the hub runs; a mapping with a fault is not, and says so.
+async fn changed_while_it_runs(on: On) {
+    let person = Person::synthetic(8);
+    let hub = start(&on, std::slice::from_ref(&person)).await;
+    let maps = hub.folders.path("maps");
+    let file = |order: &str| HEAD.to_owned() + &row(&person, order, "N01", "新項目", "1.0,g/dL,");
+    drop_file(&hub, "kitatama", "n1.csv", &file("701"));
+    taken(&hub, "kitatama", "n1.csv").await;
+    let table = maps.join("tables/local-jlac10.csv");
+    let more = std::fs::read_to_string(&table).unwrap() + "N01,3B035000002327201,AST\n";
+    std::fs::write(&table, more).unwrap();
+    until("the table was taken over", async || {
+        hub.hub
+            .log_text()
+            .contains("a changed mapping was taken over")
+    })
+    .await;
+    drop_file(&hub, "kitatama", "n2.csv", &file("702"));
+    taken(&hub, "kitatama", "n2.csv").await;
+    let said = outcomes(&hub, "kitatama").await;
+    assert!(
+        said[0].contains("RNK-MAP-007") && !said[1].contains("RNK-MAP-007"),
+        "{said:#?}"
+    );
+    let version = |line: &str| line.split(' ').nth(2).unwrap().to_owned();
+    assert_ne!(version(&said[0]), version(&said[1]));
+
+    let yaml = maps.join("kitatama-lab.yaml");
+    let right = std::fs::read_to_string(&yaml).unwrap();
+    for (wrong, place) in [
+        (
+            right.replace("encoding: cp932", "encodign: cp932"),
+            "RNK-MAP-102",
+        ),
+        (
+            right.replace("valueQuantity.value: 3.10", "valueQuantity.value: 3.11"),
+            "RNK-MAP-112",
+        ),
+    ] {
+        assert_ne!(wrong, right);
+        std::fs::write(&yaml, wrong).unwrap();
+        until("the fault was told", async || {
+            hub.hub.log_text().contains(place)
+        })
+        .await;
+    }
+    assert!(
+        hub.hub
+            .log_text()
+            .contains(Code::MAP_NOT_TAKEN_OVER.as_str())
+    );
+    drop_file(&hub, "kitatama", "n3.csv", &file("703"));
+    taken(&hub, "kitatama", "n3.csv").await;
+    let said = outcomes(&hub, "kitatama").await;
+    assert_eq!(version(&said[1]), version(&said[2]));
+
+    // At the next start it would be refused, with the line and a caret.
+    let config = hub.folders.path("renkei.toml").display().to_string();
+    let (code, _, told) = renkei(&["check", "--config", &config], hub.folders.root.path()).await;
+    assert_eq!(code, 64, "{told}");
+    assert!(
+        told.contains("RNK-MAP-112") && told.contains("^^^"),
+        "{told}"
+    );
+}
+
+on_each_store!(
+    a_laboratory_without_code,
+    what_cannot_be_read,
+    changed_while_it_runs
+);
