@@ -26,6 +26,9 @@ pub(crate) async fn until(what: &str, condition: impl AsyncFnMut() -> bool) {
     until_within(what, PATIENCE, condition).await;
 }
 
+/// How long it may take to look whether a condition has come true.
+const LOOK: Duration = Duration::from_secs(60);
+
 /// Awaits a condition within a time.
 ///
 /// # Panics
@@ -36,7 +39,14 @@ pub(crate) async fn until_within(
     mut condition: impl AsyncFnMut() -> bool,
 ) {
     let began = Instant::now();
-    while !condition().await {
+    loop {
+        let looked = tokio::time::timeout(limit.max(LOOK), condition()).await;
+        let Ok(is_true) = looked else {
+            panic!("nobody can say whether it is so: {what}");
+        };
+        if is_true {
+            return;
+        }
         assert!(began.elapsed() < limit, "not in {limit:?}: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

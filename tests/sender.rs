@@ -19,6 +19,8 @@ use crate::story::{Dice, Step};
 const WINDOW: usize = 64;
 /// Pause before the next try.
 const RECONNECT: Duration = Duration::from_millis(20);
+/// How long a connection may take to end once everything is told.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Of a hundred acknowledged messages so many are sent once more.
 const DUPLICATES: u64 = 5;
 
@@ -131,7 +133,8 @@ impl Sender {
     pub(crate) async fn finished(self) -> Vec<Log> {
         let mut logs = Vec::new();
         for line in self.lines {
-            logs.push(line.await.unwrap());
+            let told = tokio::time::timeout(PATIENCE, line).await;
+            logs.push(told.expect("a connection comes to its end").unwrap());
         }
         logs
     }

@@ -135,7 +135,11 @@ impl Look {
     /// Opens it.
     pub(crate) async fn into(home: &Home) -> Self {
         if let Some(url) = home.address() {
-            return Self::Postgres(PgConnection::connect(url).await.unwrap());
+            let mut session = PgConnection::connect(url).await.unwrap();
+            // A test that waits for a lock fails; it does not stand still.
+            let limit = sqlx::query("SET statement_timeout = '60s'");
+            limit.execute(&mut session).await.unwrap();
+            return Self::Postgres(session);
         }
         let file = SqliteConnectOptions::new().filename(home.folder.join("renkei.db"));
         Self::Sqlite(SqliteConnection::connect_with(&file).await.unwrap())

@@ -63,7 +63,10 @@ impl Cluster {
     fn ops(&self, words: &[&str]) -> Output {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let (verb, rest) = words.split_first().unwrap();
-        Command::new(root.join("ops/postgres"))
+        // A server that neither starts nor stops ends the test.
+        Command::new("timeout")
+            .arg("120")
+            .arg(root.join("ops/postgres"))
             .arg(verb)
             .arg(self.path())
             .args(rest)

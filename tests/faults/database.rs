@@ -94,23 +94,59 @@ async fn a_cut_or_silent_wire_to_the_server_is_survived() {
     trial.settle().await;
 }
 
+/// The hub's sessions that are in the middle of something; those of the test carry no name of a hub.
+const BUSY: &str = "application_name LIKE 'renkei %' AND state <> 'idle'";
+/// How often each verb must hit one.
+const HITS: usize = 40;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_who_ends_sessions_and_statements_loses_nothing() {
     let cluster = Cluster::start();
-    let mut trial = trial("sessions and statements ended", cluster.on()).await;
+    let mut setup = Setup::new("sessions and statements ended");
+    setup.inpatients = 48;
+    // Enough that the hub has always something to do.
+    setup.outpatients = 60;
+    setup.results = 200;
+    setup.config.on = cluster.on();
+    let mut trial = Trial::start(setup, async |_, _, _| {}).await;
+    keep_talking(&mut trial).await;
     for verb in ["pg_cancel_backend", "pg_terminate_backend"] {
-        let mut ended = 0;
-        while ended < 40 {
+        let order = format!("SELECT {verb}(pid) FROM pg_stat_activity WHERE {BUSY}");
+        let mut hit = 0;
+        trial.sender.tell(|orders| orders.fill = true);
+        until_within("enough was hit", PATIENCE, async || {
             trial.tell_more(1);
-            let order = format!(
-                "SELECT {verb}(pid) FROM pg_stat_activity WHERE application_name = 'renkei' \
-                 AND (state <> 'idle' OR random() < 0.1)"
-            );
-            ended += cluster.administer(&order).await.len();
-        }
+            hit += cluster.administer(&order).await.len();
+            hit >= HITS
+        })
+        .await;
+        trial.sender.tell(|orders| orders.fill = false);
         recovered(&mut trial).await;
-        trial.note(format!("{verb} {ended} times"));
+        trial.note(format!("{verb} {hit} times"));
     }
+    trial.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_free_connection_is_asked_again() {
+    let cluster = Cluster::start();
+    cluster.administer("CREATE ROLE hub LOGIN").await;
+    cluster
+        .administer("GRANT CREATE ON DATABASE renkei TO hub")
+        .await;
+    let mut trial = trial("no connection left", cluster.as_user("hub")).await;
+    cluster
+        .administer("ALTER ROLE hub CONNECTION LIMIT 0")
+        .await;
+    let everybody = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'hub'";
+    let ended = cluster.administer(everybody).await.len();
+    assert!(ended >= 3, "the hub's writers were there: {ended}");
+    put_off(&trial).await;
+    cluster
+        .administer("ALTER ROLE hub CONNECTION LIMIT -1")
+        .await;
+    trial.look_again().await;
+    recovered(&mut trial).await;
     trial.settle().await;
 }
 

@@ -143,6 +143,9 @@ fn message(source: &str, key: &str, body: &[u8]) -> NewMessage {
     }
 }
 
+/// How long anything may take before it counts as not coming.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// What is queued while the disk is busy is committed as one group.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_messages_share_a_transaction() {
@@ -168,7 +171,8 @@ async fn many_messages_share_a_transaction() {
         "{} transactions",
         door.transactions()
     );
-    door.stored.notified().await;
+    let woken = tokio::time::timeout(PATIENCE, door.stored.notified());
+    woken.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,7 +313,8 @@ async fn a_sender_may_wait_until_it_is_processed() {
             tokio::task::yield_now().await;
         }
     };
-    let (how, ()) = tokio::join!(&mut waits, ends);
+    let both = async { tokio::join!(&mut waits, ends) };
+    let (how, ()) = tokio::time::timeout(PATIENCE, both).await.unwrap();
     assert_eq!(how.unwrap(), Processed::Parked(Code::IDN_AMBIGUOUS));
     let mut cut = message("shinryojo", "2", b"MSH");
     cut.refused = Some(Code::HL7_FRAME_TRUNCATED);

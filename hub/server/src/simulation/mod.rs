@@ -39,6 +39,8 @@ use story::Story;
 
 /// How long new seeds are tried.
 const BUDGET: Duration = Duration::from_secs(25);
+/// How long one schedule may take: a ledger that never answers ends it.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Seeds tried at least, however slow the machine is.
 const SEEDS: u64 = 12;
 /// Steps of a schedule before everything is healed.
@@ -623,8 +625,12 @@ async fn seeds(what: &str, hubs: usize, server: Option<&str>) {
     while only.map_or(played < SEEDS || began.elapsed() < budget, |_| played == 0) {
         let seed = only.unwrap_or(played * 7 + hubs as u64);
         let mut run = Run::new(seed, hubs, url.as_deref()).await;
+        let play = async {
+            let played = tokio::time::timeout(PATIENCE, run.play()).await;
+            played.expect("a schedule comes to its end");
+        };
         let played_well =
-            futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(run.play())).await;
+            futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(play)).await;
         if let Err(panic) = played_well {
             eprintln!("{}", run.schedule);
             eprintln!(
