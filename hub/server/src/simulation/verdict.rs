@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use data_encoding::HEXLOWER;
 use renkei_core::{Code, PeerRef};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
 
 use super::Run;
 use super::paced::Effect;
+use crate::store::sql::ByHand;
 
 /// Nothing waits, nothing is due, nothing is on its way.
 const OPEN: &str = "SELECT (SELECT count(*) FROM waiting) + (SELECT count(*) FROM notice WHERE due_at IS NOT NULL) \
@@ -109,14 +111,21 @@ async fn every_message_has_had_its_effect_once(run: &Run) {
         "{early} words of the peer met no post, {held} are held"
     );
     // The wards of a stay were recorded in the order in which they were said.
-    let versions = "SELECT CAST(r.id AS TEXT), v.body FROM version AS v JOIN resource AS r ON r.id = v.resource \
-         WHERE r.kind = 'Encounter' ORDER BY r.id, v.version";
+    let hex = match run.url {
+        Some(_) => "encode(v.body, 'hex')",
+        None => "lower(hex(v.body))",
+    };
+    let versions = format!(
+        "SELECT CAST(r.id AS TEXT), {hex} FROM version AS v JOIN resource AS r ON r.id = v.resource \
+         WHERE r.kind = 'Encounter' ORDER BY r.id, v.version"
+    );
     let mut wards: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-    for row in rows(run, versions).await {
+    for row in rows(run, &versions).await {
+        let body = HEXLOWER.decode(row[1].as_bytes()).unwrap();
         wards
             .entry(row[0].clone())
             .or_default()
-            .extend(ward(&row[1]));
+            .extend(ward(&ByHand::text(&body).unwrap()));
     }
     for (stay, wards) in wards {
         assert!(

@@ -7,6 +7,7 @@
 pub mod blob;
 pub mod keeper;
 pub mod operator;
+mod packed;
 pub mod search;
 pub mod sql;
 #[cfg(test)]
@@ -24,7 +25,7 @@ use renkei_core::{
 };
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-pub use sql::waiting::pack;
+pub use packed::pack;
 
 use crate::world::{ChannelChange, Due, Effects, Finish, Keys, World};
 

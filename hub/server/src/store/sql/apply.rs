@@ -9,7 +9,7 @@ use renkei_core::{Code, DeliveryId, PeerReceipt};
 use super::rows::Shape;
 use super::search::{self, ResultRow};
 use super::speak::{Conn, Dialect, query};
-use super::{json, lanes, micros, receipts};
+use super::{json, lanes, micros, pack_text, receipts};
 use crate::store::{Framed, StoreError};
 use crate::world::{DeliveryState, Effects, MessageState, NewVersion, Notice, PlannedDelivery};
 
@@ -89,12 +89,27 @@ const OUTCOMES: Shape = Shape {
            mapper = excluded.mapper, findings = excluded.findings, unread = excluded.unread, at = excluded.at",
 };
 
-/// See [`crate::store::Store::apply`].
+/// The versions that have a text: a tombstone is no version.
+fn with_text(versions: &[NewVersion]) -> impl Iterator<Item = &NewVersion> {
+    versions
+        .iter()
+        .filter(|version| version.stored.version > 0 && !version.stored.body.is_empty())
+}
+
+/// The texts of the versions, as they are stored.
+pub(super) fn texts(versions: &[NewVersion]) -> Vec<Vec<u8>> {
+    with_text(versions)
+        .map(|version| pack_text(&version.stored.body))
+        .collect()
+}
+
+/// See [`crate::store::Store::apply`]; `texts` are those of [`texts`].
 pub(super) async fn apply(
     tx: &mut Conn,
     effects: Effects,
     framed: Vec<Framed>,
     results: &[ResultRow],
+    texts: Vec<Vec<u8>>,
 ) -> Result<(), StoreError> {
     let now = effects
         .outcomes
@@ -116,7 +131,7 @@ pub(super) async fn apply(
         })
         .await?;
     people(tx, &effects, at).await?;
-    clinical(tx, &effects).await?;
+    clinical(tx, &effects, texts).await?;
     search::write(tx, results).await?;
     told(tx, &effects, framed).await?;
     let said: Vec<&PeerReceipt> = effects
@@ -173,7 +188,7 @@ async fn people(tx: &mut Conn, effects: &Effects, at: i64) -> Result<(), StoreEr
     Ok(())
 }
 
-async fn clinical(tx: &mut Conn, effects: &Effects) -> Result<(), StoreError> {
+async fn clinical(tx: &mut Conn, effects: &Effects, texts: Vec<Vec<u8>>) -> Result<(), StoreError> {
     // Several versions of one resource in a batch: the last one is its current state.
     let mut current: BTreeMap<i64, &NewVersion> = BTreeMap::new();
     for version in &effects.versions {
@@ -201,17 +216,13 @@ async fn clinical(tx: &mut Conn, effects: &Effects) -> Result<(), StoreError> {
                 .bind(stored.withdrawn))
         })
         .await?;
-    let bodies: Vec<&NewVersion> = effects
-        .versions
-        .iter()
-        .filter(|version| version.stored.version > 0 && !version.stored.body.is_empty())
-        .collect();
+    let bodies: Vec<(&NewVersion, Vec<u8>)> = with_text(&effects.versions).zip(texts).collect();
     VERSIONS
-        .execute(tx, &bodies, |query, version| {
+        .execute(tx, &bodies, |query, (version, text)| {
             Ok(query
                 .bind(version.stored.row)
                 .bind(version.stored.version)
-                .bind(version.stored.body.to_string())
+                .bind(text.clone())
                 .bind(version.stored.withdrawn)
                 .bind(micros(version.stored.source_time))
                 .bind(micros(version.recorded_at))

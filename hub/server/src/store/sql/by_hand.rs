@@ -45,11 +45,11 @@ impl ByHand {
         }
     }
 
-    /// Its rows: logical id, version, body.
+    /// Its rows: logical id, version, and the body as it is stored.
     ///
     /// # Errors
     /// As the database says.
-    pub async fn latest(&self, ready: &Ready) -> Result<Vec<(String, i64, String)>, StoreError> {
+    pub async fn latest(&self, ready: &Ready) -> Result<Vec<(String, i64, Vec<u8>)>, StoreError> {
         macro_rules! rows {
             ($pool:expr) => {{
                 let mut query = sqlx::query(AssertSqlSafe(ready.text.clone()));
@@ -66,6 +66,14 @@ impl ByHand {
             Pooled::Sqlite(pool) => rows!(pool),
             Pooled::Postgres(pool) => rows!(pool),
         })
+    }
+
+    /// A body as it was given to the ledger.
+    ///
+    /// # Errors
+    /// [`StoreError::Broken`] when it cannot be read.
+    pub fn text(stored: &[u8]) -> Result<String, StoreError> {
+        super::text(stored)
     }
 
     /// Bytes of the whole database and of the index of results.

@@ -11,7 +11,7 @@ use renkei_core::{
 };
 
 use super::speak::{Dialect, Line, Pool, query};
-use super::{instant, json, parsed};
+use super::{instant, json, parsed, text};
 use crate::store::StoreError;
 use crate::world::{Ids, Keys, Notice, Record, Stored, World};
 
@@ -252,7 +252,10 @@ pub(super) fn stored(row: &Line) -> Result<Stored, StoreError> {
         logical_id: row.get(3),
         scope: row.get(4),
         version: row.get(5),
-        body: Arc::from(row.get::<Option<&str>>(12).unwrap_or("")),
+        body: match row.get::<Option<&[u8]>>(12) {
+            Some(packed) => Arc::from(text(packed)?),
+            None => Arc::from(""),
+        },
         hash,
         source_time: instant(row.get(7)),
         storage_order: u64::try_from(row.get::<i64>(8)).unwrap_or(0),

@@ -28,7 +28,7 @@ mod search;
 mod speak;
 #[cfg(test)]
 mod tests;
-pub(crate) mod waiting;
+mod waiting;
 mod watch;
 mod writer;
 
@@ -43,6 +43,7 @@ use renkei_core::{
     SourceName,
 };
 
+use super::packed::{pack_text, unpack_text};
 use super::{Framed, Held, Prepared, SinkOverride, Store, StoreError, Waiting, Wants};
 use crate::killpoint::{Point, reached};
 use crate::world::{ChannelChange, Due, Effects, Finish, Keys, World};
@@ -80,6 +81,11 @@ fn instant(micros: i64) -> Timestamp {
 /// JSON of a small value for a column.
 fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Refused(Box::new(error)))
+}
+
+/// A FHIR text out of a column.
+fn text(packed: &[u8]) -> Result<String, StoreError> {
+    unpack_text(packed).ok_or_else(|| StoreError::Broken("a FHIR text that cannot be read".into()))
 }
 
 /// A small value out of a column; a damaged one is a failure of the ledger.
@@ -291,11 +297,13 @@ impl Store for Database {
 
     async fn apply(&self, effects: Effects, framed: Vec<Framed>) -> Result<(), StoreError> {
         let results = self.result_rows(search::codings(&effects.versions)).await?;
+        // Before the transaction: nobody else writes meanwhile.
+        let texts = apply::texts(&effects.versions);
         let applied = self
             .writer
             .write(Priority::Apply, move |tx| {
                 Box::pin(async move {
-                    let applied = apply::apply(tx, effects, framed, &results).await;
+                    let applied = apply::apply(tx, effects, framed, &results, texts).await;
                     reached(Point::ApplyBefore);
                     applied
                 })

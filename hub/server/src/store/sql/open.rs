@@ -21,8 +21,16 @@ use crate::store::{Place, Server, StoreError};
 
 pub(super) static SQLITE: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 pub(super) static POSTGRES: Migrator = sqlx::migrate!("src/store/migrations/postgres");
-/// Pages of log before a checkpoint, 16 KB each: about 64 MB, read again within the start target.
-const CHECKPOINT_PAGES: &str = "4000";
+/// A new file's pages. Resources are found by keys in random order: each new one writes a page of that
+/// index, whatever its size. With texts as short as they are stored, 16 KiB write more than twice the bytes.
+const PAGE_BYTES: u32 = 4096;
+/// Bytes of log before a checkpoint: read again within the start target.
+const CHECKPOINT_BYTES: i64 = 64 * 1024 * 1024;
+/// Memory of a connection for pages, in KiB with a minus. The writer's outlives its transactions: with too
+/// little of it every batch reads its indexes from the file again, and writes pages before it is done. A
+/// reader forgets its pages whenever something was committed.
+const WRITERS_PAGES: &str = "-65536";
+const READERS_PAGES: &str = "-8192";
 /// Readers at a time.
 const READERS: u32 = 4;
 /// Writers on a server: one for each priority.
@@ -109,25 +117,39 @@ impl Database {
         let options = SqliteConnectOptions::new()
             .filename(folder.join("renkei.db"))
             .create_if_missing(true)
-            .page_size(16_384)
+            .page_size(PAGE_BYTES)
             .auto_vacuum(SqliteAutoVacuum::None)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10))
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .statement_cache_capacity(256)
             .disable_statement_logging();
         let said = Said::default();
         let mut conn = Conn {
-            session: Session::Sqlite(SqliteConnection::connect_with(&options).await?),
+            session: Session::Sqlite(
+                SqliteConnection::connect_with(
+                    &options.clone().pragma("cache_size", WRITERS_PAGES),
+                )
+                .await?,
+            ),
             said: said.clone(),
         };
+        // A file of an earlier release keeps the size of its pages.
+        let page: i64 = query("PRAGMA page_size").fetch_one(&mut conn).await?.get(0);
+        let pages = CHECKPOINT_BYTES / page.max(1);
+        query(format!("PRAGMA wal_autocheckpoint = {pages}"))
+            .fetch_all(&mut conn)
+            .await?;
         refuse_newer(&mut conn, &SQLITE).await?;
         migrate(&mut conn).await?;
         let reads = SqlitePoolOptions::new()
             .max_connections(READERS)
-            .connect_lazy_with(options.read_only(false).optimize_on_close(false, None));
+            .connect_lazy_with(
+                options
+                    .pragma("cache_size", READERS_PAGES)
+                    .optimize_on_close(false, None),
+            );
         Ok(Self {
             writer: Writer::start(vec![Link::over(conn, None)]),
             reads: Pool {

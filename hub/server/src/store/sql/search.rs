@@ -347,12 +347,14 @@ impl Search for Database {
         let rows = asking.bind(of.count).fetch_all(&self.reads).await?;
         let found = rows
             .iter()
-            .map(|row| Found {
-                logical_id: row.get(0),
-                version: row.get(1),
-                body: Sensitive::new(row.get(2)),
+            .map(|row| {
+                Ok(Found {
+                    logical_id: row.get(0),
+                    version: row.get(1),
+                    body: Sensitive::new(super::text(row.get(2))?),
+                })
             })
-            .collect();
+            .collect::<Result<_, StoreError>>()?;
         Ok(Latest { found, complete })
     }
 
@@ -370,7 +372,8 @@ impl Search for Database {
             .await?;
         let mut codings = Vec::new();
         for row in &older {
-            code(row.get(1), row.get(0), row.get(2), row.get(3), &mut codings);
+            let body = super::text(row.get(3))?;
+            code(row.get(1), row.get(0), row.get(2), &body, &mut codings);
         }
         let rows = self.result_rows(codings).await?;
         self.writer

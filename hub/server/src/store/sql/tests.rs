@@ -100,7 +100,7 @@ async fn the_file_is_what_the_measurements_asked_for() {
         .await
         .unwrap()
         .get(0);
-    assert_eq!((page, journal.as_str()), (16_384, "wal"));
+    assert_eq!((page, journal.as_str()), (4096, "wal"));
     let full: i64 = ledger
         .writer
         .read(|connection| {
@@ -114,6 +114,19 @@ async fn the_file_is_what_the_measurements_asked_for() {
         .await
         .unwrap();
     assert_eq!(full, 2, "FULL: an ACK survives a power cut");
+    let checkpoint: i64 = ledger
+        .writer
+        .read(|connection| {
+            Box::pin(async move {
+                Ok(query("PRAGMA wal_autocheckpoint")
+                    .fetch_one(connection)
+                    .await?
+                    .get(0))
+            })
+        })
+        .await
+        .unwrap();
+    assert_eq!(checkpoint * page, 64 * 1024 * 1024);
 }
 
 /// After a full disk SQLite rolls back by itself; the writer must go on as soon as there is room.

@@ -1,18 +1,16 @@
 //! The oldest waiting messages with their bytes.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use renkei_core::{Code, FacilityId, Message, MessageId, SourceName, limits};
-use zstd::bulk::{Compressor, Decompressor};
-use zstd::zstd_safe;
+use renkei_core::{Code, FacilityId, Message, MessageId, SourceName};
 
 use super::speak::{Dialect, Line, Pool, query};
 use super::{blobs, instant, parsed};
 use crate::store::blob::Folder;
+use crate::store::packed::unpack;
 use crate::store::{StoreError, Waiting};
 
 /// ?1 limit.
@@ -121,64 +119,5 @@ fn one(row: &Line, apart: &Apart) -> Result<Waiting, StoreError> {
         attempts: row.get(7),
         replay: row.get(8),
         control_id_reused: row.get(9),
-    })
-}
-
-thread_local! {
-    /// Making a context costs more than compressing a message with it.
-    static SQUEEZER: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
-    static UNSQUEEZER: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
-}
-
-/// Takes a stored body apart: a leading 0 byte means as it is, anything else is zstd.
-pub(super) fn unpack(packed: &[u8]) -> Option<Bytes> {
-    match packed.split_first() {
-        Some((0, plain)) => Some(Bytes::copy_from_slice(plain)),
-        Some((1, squeezed)) => unsqueeze(squeezed).map(Bytes::from),
-        _ => None,
-    }
-}
-
-fn unsqueeze(squeezed: &[u8]) -> Option<Vec<u8>> {
-    // The frame says how long the body is; without that room for the longest would be taken each time.
-    let length = zstd_safe::get_frame_content_size(squeezed).ok()??;
-    let length = usize::try_from(length).ok()?;
-    if length > limits::FRAME_BYTES + limits::KEPT_OF_GIANT {
-        return None;
-    }
-    UNSQUEEZER.with_borrow_mut(|kept| {
-        let unsqueezer = match kept {
-            Some(unsqueezer) => unsqueezer,
-            None => kept.insert(Decompressor::new().ok()?),
-        };
-        unsqueezer.decompress(squeezed, length).ok()
-    })
-}
-
-/// Makes a stored body: zstd level 1 when that is shorter.
-pub fn pack(body: &[u8]) -> Vec<u8> {
-    let mut packed = vec![1; 1 + zstd_safe::compress_bound(body.len())];
-    let squeezed = squeeze(body, &mut packed[1..]).filter(|length| *length < body.len());
-    match squeezed {
-        Some(length) => {
-            packed.truncate(1 + length);
-            packed.shrink_to_fit();
-        }
-        None => {
-            packed.clear();
-            packed.push(0);
-            packed.extend_from_slice(body);
-        }
-    }
-    packed
-}
-
-fn squeeze(body: &[u8], into: &mut [u8]) -> Option<usize> {
-    SQUEEZER.with_borrow_mut(|kept| {
-        let squeezer = match kept {
-            Some(squeezer) => squeezer,
-            None => kept.insert(Compressor::new(1).ok()?),
-        };
-        squeezer.compress_to_buffer(body, into).ok()
     })
 }

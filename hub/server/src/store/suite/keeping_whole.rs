@@ -279,6 +279,13 @@ pub(in crate::store) async fn an_older_ledger_is_taken_over_whole(house: &impl H
     let waiting = ledger.waiting(10).await.unwrap();
     assert_eq!(waiting.len(), 1);
     assert_eq!(waiting[0].message.body.as_ref(), b"MSH|B1");
+    let mut before = world();
+    let known = keys(HOSPITAL, "0001", facts("カクウハナコ", "1940-04-01"));
+    ledger.load(&known, &mut before).await.unwrap();
+    assert_eq!(
+        before.resources["id-stay-1"].body.as_ref(),
+        r#"{"resourceType":"Encounter","version":1}"#
+    );
     let channel = channel_of(&ledger, 1).await;
     let due = ledger.due_deliveries(&channel.sink, at(700), 10).await;
     let due = due.unwrap();

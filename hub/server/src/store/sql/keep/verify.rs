@@ -14,11 +14,11 @@ use crate::store::StoreError;
 use crate::store::blob::{BlobError, Folder};
 use crate::store::keeper::{Finding, Thoroughness};
 use crate::store::operator::By;
+use crate::store::packed::{unpack, unpack_text};
 use crate::store::sql::Database;
 use crate::store::sql::blobs as stored;
 use crate::store::sql::json;
 use crate::store::sql::speak::{Dialect, Line, Pool, query};
-use crate::store::sql::waiting::unpack;
 use crate::store::sql::writer::Priority;
 
 /// A page of rows takes about so long.
@@ -294,8 +294,12 @@ async fn resources(reads: &Pool, findings: &mut Vec<Finding>) -> Result<(), Stor
         .fetch_all(reads)
         .await?;
         for row in &rows {
-            let (hash, body): (&[u8], &str) = (row.get(1), row.get(2));
-            if hash != &tombstone[..] && hash != &Sha256::digest(body)[..] {
+            let hash: &[u8] = row.get(1);
+            let whole = || {
+                let body = unpack_text(row.get(2));
+                body.is_some_and(|body| hash == &Sha256::digest(body)[..])
+            };
+            if hash != &tombstone[..] && !whole() {
                 let at = format!("resource {}", row.get::<i64>(0));
                 findings.push(finding("resource-damaged", at, AGAIN));
             }
