@@ -31,6 +31,11 @@ pub const LATE_AFTER: Duration = Duration::from_secs(24 * 3600);
 pub const STALE_AFTER: Duration = Duration::from_secs(72 * 3600);
 /// A source's time more than this ahead of ours is replaced by the time of receipt, with a finding.
 pub const FUTURE_SLACK: Duration = Duration::from_secs(24 * 3600);
+/// A row of a bed feed whose time is more than this ahead of its receipt is refused: taken, it would make
+/// every good row look old until then. Clocks differ by minutes.
+pub const BED_FUTURE_SLACK: Duration = Duration::from_secs(5 * 60);
+/// Counts of beds are believed for this long at most, whatever their sender says: twice a daily report.
+pub const BED_VALID_AT_MOST: Duration = Duration::from_secs(48 * 3600);
 /// A notice settles this long after its last part.
 pub const SETTLE_AFTER: Duration = Duration::from_secs(10 * 60);
 /// A notice settles at the latest this long after its first part.

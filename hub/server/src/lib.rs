@@ -2,6 +2,7 @@
 //! message in one page.
 
 pub mod backup;
+pub mod beds;
 pub mod bench;
 pub mod cli;
 pub mod compose;

@@ -9,7 +9,7 @@ use renkei_core::{Code, Draft, Finding, MapError, Message, NoticeId, Severity};
 
 use crate::identify::Whose;
 use crate::world::{MessageOutcome, MessageState, World};
-use crate::{compose, identify, record, route};
+use crate::{beds, compose, identify, record, route};
 
 /// A message with what its mapping made of it.
 #[derive(Debug)]
@@ -64,7 +64,10 @@ pub fn process(world: &mut World, mapped: &Mapped) -> Outcome {
     if let Whose::Ambiguous(code, _) = whose {
         return end(world, mapped, Outcome::Parked(code), record, Vec::new());
     }
-    let changes = record::apply(world, &mapped.message, draft, record);
+    let mut changes = record::apply(world, &mapped.message, draft, record);
+    beds::derive::note(world, &mapped.message, &changes);
+    let beds = beds::board::take(world, &mapped.message, &draft.beds);
+    changes.findings.extend(beds);
     if let Whose::Known(record, person) = whose {
         compose::update(
             world,

@@ -56,6 +56,7 @@ impl Rehearsal {
             settle: Settle::default(),
             staging: false,
             relevance: Relevance::built_in().unwrap(),
+            beds: Default::default(),
         };
         let mut world = World::empty(at(day(0)), Arc::new(setup));
         world.now = at(day(0));

@@ -173,6 +173,7 @@ impl Stock {
             settle: Settle::default(),
             staging: false,
             relevance: Relevance::built_in().map_err(|error| unusable(&error))?,
+            beds: Default::default(),
         };
         Ok(Self {
             scale,

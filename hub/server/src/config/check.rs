@@ -17,6 +17,7 @@ use renkei_mappings::post::font::Font;
 use super::file::{Admit, Env, File, Ledger, Peer, PeerAdapter, Source, SourceAdapter};
 use super::rehearsal::{self, FileClock};
 use super::setup::{FacilitySetup, Settle, Setup, SinkMode, SinkSetup};
+use crate::beds::config::Beds;
 use crate::normalize::ByFacility;
 use crate::normalize::live::{Live, Unusable};
 use crate::observe::config::Observe;
@@ -63,6 +64,8 @@ pub struct Checked {
     pub backoff: Backoff,
     /// How it is watched.
     pub observe: Observe,
+    /// Who is told of beds, and where they can be asked for.
+    pub beds: Beds,
     /// How long things are kept.
     pub retention: Retention,
     /// The wake signal between hubs.
@@ -148,6 +151,12 @@ impl Checked {
             place: format!("retention.{field}"),
             reason,
         }));
+        let beds = file.beds.problems(&sources).into_iter();
+        problems.extend(beds.map(|(code, field, reason)| Problem {
+            code,
+            place: format!("beds.{field}"),
+            reason,
+        }));
         let wake = file.ledger.wake.as_ref().map(jetstream::Wake::check);
         problems.extend(wake.into_iter().flatten().map(|wrong| Problem {
             code: wrong.code,
@@ -159,6 +168,7 @@ impl Checked {
                 rehearsal::reaches_out(&sources, &peers, file.ledger.wake.as_ref())
                     .into_iter()
                     .chain((!file.observe.stays_on_this_machine()).then(|| "observe".to_owned()))
+                    .chain((!file.beds.stays_on_this_machine()).then(|| "beds".to_owned()))
                     .map(|place| {
                         problem(
                             place,
@@ -186,6 +196,7 @@ impl Checked {
             },
             staging: file.hub.env == Env::Staging,
             relevance,
+            beds: file.beds.rules(),
         };
         let backoff = Backoff {
             first: Duration::from_millis(file.hub.retry.first_millis.max(1)),
@@ -200,6 +211,7 @@ impl Checked {
             font,
             backoff,
             observe: file.observe,
+            beds: file.beds,
             retention: file.retention,
             wake: file.ledger.wake,
             local,

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::setup::SinkMode;
+use crate::beds::config::Beds;
 use crate::observe::config::Observe;
 use crate::retention::Retention;
 
@@ -38,6 +39,9 @@ pub struct File {
     /// How the hub is watched: metrics, health, alarms.
     #[serde(default)]
     pub observe: Observe,
+    /// Bed availability.
+    #[serde(default)]
+    pub beds: Beds,
     /// How long things are kept.
     #[serde(default)]
     pub retention: Retention,

@@ -10,6 +10,7 @@ use renkei_core::{FacilityId, NoticeKind, SinkName, SourceName, limits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::beds::config::Rules;
 use crate::route::relevance::Relevance;
 
 /// What the pure stops know of the configuration.
@@ -28,6 +29,8 @@ pub struct Setup {
     pub staging: bool,
     /// Who may see what.
     pub relevance: Relevance,
+    /// How rows about beds are judged.
+    pub beds: Rules,
 }
 
 /// One facility.

@@ -4,6 +4,7 @@
 //!
 //! Called by `inbox` (accept), `engine` (load, apply), `outbox` (due, finish), `cli` (operator verbs).
 
+pub mod beds;
 pub mod blob;
 pub mod keeper;
 pub mod operator;

@@ -1,6 +1,7 @@
 //! The behaviour every ledger must show, generic over how one is opened. [`every_verb`] makes a test of
 //! each; the implementation's own tests (plans, pragmas) stand beside it.
 
+mod beds;
 pub(super) mod fixture;
 mod keeping;
 mod keeping_whole;
@@ -12,12 +13,14 @@ mod search;
 mod walk;
 mod watch;
 
+use super::beds::Beds;
 use super::keeper::Keeper;
 use super::operator::Operator;
 use super::search::Search;
 use super::watch::Watch;
 use super::{Store, StoreError};
 
+pub(super) use beds::*;
 pub(super) use fixture::{by, message};
 pub(super) use keeping::*;
 pub(super) use keeping_whole::*;
@@ -32,7 +35,7 @@ pub(super) use watch::*;
 /// Where the ledgers of one test live: what one writes the next one finds.
 pub(super) trait House {
     /// The implementation.
-    type Ledger: Store + Operator + Watch + Keeper + Search;
+    type Ledger: Store + Operator + Watch + Keeper + Search + Beds;
     /// Opens it as the hub does.
     async fn hub(&self) -> Result<Self::Ledger, StoreError>;
     /// Opens it beside a running hub.
@@ -101,6 +104,10 @@ macro_rules! every_behaviour {
             sinks_are_set
             how_the_queues_stand
             an_alarm_turns_once
+            the_newest_row_of_a_ward_stands
+            the_history_of_beds_is_said_once_and_ends
+            open_stays_are_counted_by_ward
+            a_post_about_beds_is_written_once
             the_latest_results_are_found
             every_coding_is_found
             what_was_corrected_or_taken_back_is_not_found

@@ -5,7 +5,7 @@
 
 mod delivery;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use delivery::{ChannelChange, DeliveryState, Due, EarlierDelivery, Finish, PlannedDelivery};
 
+use crate::beds::{Kept, Known, Ward};
 use crate::config::Setup;
 
 /// One patient as one facility knows them.
@@ -182,6 +183,8 @@ pub struct World {
     pub posts_today: HashMap<ChannelId, u32>,
     /// Chart of each record: logical ids of its current resources (settling only).
     pub charts: HashMap<RecordId, Vec<String>>,
+    /// What is known of the wards the batch speaks of.
+    pub beds: HashMap<Ward, Known>,
     /// Reserved ids.
     pub ids: Ids,
     /// What has changed so far.
@@ -216,6 +219,12 @@ pub struct Effects {
     pub revived: Vec<(DeliveryId, Option<Code>)>,
     /// What peers said about our deliveries.
     pub receipts: Vec<(MessageId, PeerReceipt)>,
+    /// Rows about wards to keep, in order.
+    pub beds: Vec<Kept>,
+    /// Stays of hospitals whose wards are counted, by logical id: where the patient lies; `None` = not any more.
+    pub stays: BTreeMap<String, Option<Ward>>,
+    /// Hospitals whose wards are counted, and when their source was last heard.
+    pub heard: BTreeMap<String, Timestamp>,
     /// How each message ended.
     pub outcomes: Vec<(MessageId, MessageOutcome)>,
     /// The revision of every record this was decided over; `None` = it was not decided over anything
@@ -383,6 +392,7 @@ impl World {
             deliveries: HashMap::new(),
             posts_today: HashMap::new(),
             charts: HashMap::new(),
+            beds: HashMap::new(),
             ids: Ids {
                 person: 1,
                 record: 1,
@@ -459,6 +469,8 @@ pub struct Keys {
     pub resources: Vec<String>,
     /// Complete scopes per subject.
     pub scopes: Vec<((FacilityId, LocalId), String)>,
+    /// Wards the drafts speak of.
+    pub beds: BTreeSet<Ward>,
     /// How many rows of each kind the batch may make at most.
     pub room: Ids,
 }
@@ -466,6 +478,8 @@ pub struct Keys {
 impl Keys {
     /// Collects what one draft needs.
     pub fn add(&mut self, draft: &renkei_core::Draft) {
+        self.beds
+            .extend(draft.beds.iter().map(|row| Ward::of(&row.bed)));
         let Some(subject) = &draft.subject else {
             return;
         };

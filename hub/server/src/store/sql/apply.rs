@@ -9,7 +9,7 @@ use renkei_core::{Code, DeliveryId, PeerReceipt};
 use super::rows::Shape;
 use super::search::{self, ResultRow};
 use super::speak::{Conn, Dialect, query};
-use super::{json, lanes, micros, pack_text, receipts};
+use super::{beds, json, lanes, micros, pack_text, receipts};
 use crate::store::{Framed, StoreError};
 use crate::world::{DeliveryState, Effects, MessageState, NewVersion, Notice, PlannedDelivery};
 
@@ -140,6 +140,7 @@ pub(super) async fn apply(
         .map(|(_, receipt)| receipt)
         .collect();
     receipts::apply(tx, &said).await?;
+    beds::apply(tx, &effects).await?;
     ended(tx, &effects).await
 }
 

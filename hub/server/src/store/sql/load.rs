@@ -27,6 +27,9 @@ const RECORD_COLUMNS: &str =
 /// See [`crate::store::Store::load`].
 pub(super) async fn load(reads: &Pool, keys: &Keys, world: &mut World) -> Result<(), StoreError> {
     world.ids = next_ids(reads, keys.room).await?;
+    if !keys.beds.is_empty() {
+        super::beds::load(reads, &keys.beds, world).await?;
+    }
     if keys.subjects.is_empty() {
         return Ok(());
     }

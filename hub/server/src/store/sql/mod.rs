@@ -6,6 +6,7 @@
 
 mod accept;
 mod apply;
+mod beds;
 mod blobs;
 mod by_hand;
 #[cfg(test)]

@@ -279,6 +279,7 @@ pub(in crate::store) fn world() -> World {
         settle: Settle::default(),
         staging: false,
         relevance: Relevance::built_in().unwrap(),
+        beds: Default::default(),
     };
     World::empty(at(0), Arc::new(setup))
 }
