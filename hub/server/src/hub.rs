@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::beds::room::Room;
 use crate::config::file::{PeerAdapter, SourceAdapter};
 use crate::config::{Checked, Setup};
 use crate::engine::{Did, Engine};
@@ -70,6 +71,7 @@ pub struct Hub {
     longest_wait: Duration,
     sweeper: Option<Sweeper>,
     local: Vec<Arc<Live>>,
+    beds: Option<Room>,
 }
 
 /// The hub cannot start, or had to stop.
@@ -90,6 +92,9 @@ pub enum HubError {
     /// The hub cannot be watched as configured.
     #[error("observe")]
     Observe(#[source] BoxError),
+    /// Beds cannot be served or told as configured.
+    #[error("beds")]
+    Beds(#[source] BoxError),
     /// A peer cannot be built.
     #[error("peer {name}")]
     Peer {
@@ -128,10 +133,11 @@ impl Hub {
         let (mut sources, listening) = sources(&checked, &clock).await?;
         sources.extend(back);
         // A port is each hub's own; a storage, a folder or a peer is asked by one hub at a time.
-        let alone = sources
+        let alone: Vec<SourceName> = sources
             .iter()
             .map(|(name, _)| name.clone())
             .filter(|name| !listening.iter().any(|(listens, _)| listens == name))
+            .chain([Room::task()])
             .collect();
         let watching = observe::Hub {
             ledger: store.clone(),
@@ -154,6 +160,14 @@ impl Hub {
         });
         let (mappers, local) = (checked.mappers(), checked.local());
         let configured = Arc::new(checked.setup);
+        let beds = Room::build(
+            checked.beds,
+            store.clone(),
+            configured.clone(),
+            clock.clone(),
+            checked.retention.automatic,
+        );
+        let beds = Some(beds.await.map_err(HubError::Beds)?);
         let setup = Arc::new(RwLock::new(configured.clone()));
         let in_flight = Arc::new(InFlight::default());
         let couriers = sinks
@@ -213,6 +227,7 @@ impl Hub {
             longest_wait,
             sweeper,
             local,
+            beds,
         })
     }
 
@@ -224,6 +239,11 @@ impl Hub {
     /// Where metrics and health are served.
     pub fn watched_at(&self) -> Option<SocketAddr> {
         self.watching.as_ref()?.served_at()
+    }
+
+    /// Where beds can be asked for.
+    pub fn beds_at(&self) -> Option<SocketAddr> {
+        self.beds.as_ref()?.listens_at()
     }
 
     /// Runs until `stop` fires, then drains.
@@ -278,6 +298,13 @@ impl Hub {
         }
         let mut running: JoinSet<Result<(), HubError>> = JoinSet::new();
         let held = self.keep_share(&mut rooms, &rooms_stop).await?;
+        if let Some(beds) = self.beds.take() {
+            let running = beds.run(held.clone(), rooms_stop.clone());
+            rooms.spawn(async move {
+                running.await;
+                Ok(())
+            });
+        }
         for (name, source) in std::mem::take(&mut self.sources) {
             if self.alone.contains(&name) {
                 let (inbox, pulse) = (self.inbox.clone(), self.pulse.clone());

@@ -20,6 +20,7 @@ pub mod encounter;
 pub mod json;
 pub mod medication;
 pub mod person;
+pub mod place;
 pub mod problem;
 
 pub use datatypes::*;
@@ -29,6 +30,7 @@ pub use encounter::*;
 pub use json::Json;
 pub use medication::*;
 pub use person::*;
+pub use place::*;
 pub use problem::*;
 
 /// Text of an element: borrowed from the message where possible. Empty means the element is absent.

@@ -5,9 +5,13 @@
 //! [`tell`] tells subscribers, [`derive`] counts a ward from its open stays. No patient is in any of it, so
 //! nothing here goes through identity, consent or channels. What is not fresh is never shown as free.
 
+pub mod api;
 pub mod board;
 pub mod config;
 pub mod derive;
+pub mod fhir;
+pub(crate) mod room;
+pub mod tell;
 pub mod view;
 
 use jiff::Timestamp;

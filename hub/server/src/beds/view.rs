@@ -1,16 +1,16 @@
 //! Questions to the board: by area, kind, sex and conditions, always with freshness. What is not fresh shows
 //! no counts at all, so that nobody reads an old number as a free bed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
-use renkei_core::bed::CONDITIONS;
+use renkei_core::bed::{CLOSED, CONDITIONS};
 use renkei_core::{Bed, BedSex, FacilityId};
 use serde::{Deserialize, Serialize};
 
-use super::Known;
+use super::{Kept, Known};
 use crate::config::Setup;
 
 /// What is looked for. Empty: everything.
@@ -93,6 +93,35 @@ pub struct Line {
     pub contact: String,
 }
 
+/// One row of the history, as an answer shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct PastRow {
+    /// What was said.
+    #[serde(flatten)]
+    pub bed: Bed,
+    /// Until when it was believed.
+    pub believed_until: Timestamp,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// Which source brought it.
+    pub source: String,
+    /// It came after a newer one and never stood on the board.
+    pub late: bool,
+}
+
+impl From<Kept> for PastRow {
+    fn from(kept: Kept) -> Self {
+        let known = kept.known;
+        Self {
+            bed: known.bed,
+            believed_until: known.valid_until,
+            received_at: known.received_at,
+            source: known.source.as_str().to_owned(),
+            late: kept.late,
+        }
+    }
+}
+
 impl Wanted {
     /// Refuses conditions that are not in the list: an empty answer would look like "no bed".
     ///
@@ -138,6 +167,17 @@ pub fn lines(board: &[Known], setup: &Setup, wanted: &Wanted, now: Timestamp) ->
     lines
 }
 
+/// The rows of the board that these lines show.
+pub fn rows_of<'k>(board: &'k [Known], lines: &[Line]) -> Vec<&'k Known> {
+    let shown: BTreeSet<(&str, &str)> = lines
+        .iter()
+        .map(|line| (&*line.hospital, &*line.ward))
+        .collect();
+    let is_shown =
+        |known: &&Known| shown.contains(&(&*known.bed.hospital_code, &*known.bed.ward_code));
+    board.iter().filter(is_shown).collect()
+}
+
 fn line(known: &Known, setup: &Setup, wanted: &Wanted, now: Timestamp) -> Option<Line> {
     let bed = &known.bed;
     let facility = FacilityId::new(&*bed.hospital_code)
@@ -153,7 +193,10 @@ fn line(known: &Known, setup: &Setup, wanted: &Wanted, now: Timestamp) -> Option
         return None;
     }
     let is_fresh = now <= known.valid_until;
-    let fresh = |count: Option<i64>| count.filter(|_| is_fresh);
+    let fresh = |count: Option<i64>| {
+        let count = if bed.function == CLOSED { Some(0) } else { count };
+        count.filter(|_| is_fresh)
+    };
     let free = if wanted.private {
         bed.private_available
     } else {
@@ -253,4 +296,135 @@ pub fn bulletin(lines: &[Line], now: Timestamp, staging: bool) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use renkei_core::SourceName;
+
+    use super::*;
+
+    fn setup() -> Setup {
+        Setup {
+            facilities: Default::default(),
+            sinks: Default::default(),
+            live_from: Default::default(),
+            settle: Default::default(),
+            staging: false,
+            relevance: crate::route::relevance::Relevance::built_in().unwrap(),
+            beds: Default::default(),
+        }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        format!("2025-01-31T{text}+09:00").parse().unwrap()
+    }
+
+    fn known(ward: &str, change: impl Fn(&mut Bed)) -> Known {
+        let mut bed = Bed {
+            hospital_code: "1319999999".to_owned(),
+            ward_code: ward.to_owned(),
+            area: "杉並区".to_owned(),
+            function: "回復期".to_owned(),
+            bed_type: "一般".to_owned(),
+            available_any: Some(1),
+            available_f: Some(2),
+            private_available: Some(1),
+            acceptance: vec!["dementia".to_owned(), "tpn".to_owned()],
+            expected_wait_days: Some(3),
+            updated_at: at("09:00:00"),
+            ..Bed::default()
+        };
+        change(&mut bed);
+        Known {
+            valid_until: at("11:00:00"),
+            received_at: bed.updated_at,
+            source: SourceName::new("beds"),
+            message: None,
+            bed,
+        }
+    }
+
+    fn found(board: &[Known], wanted: &str, now: &str) -> Vec<(String, Option<i64>)> {
+        let wanted: Wanted = toml::from_str(wanted).unwrap();
+        wanted.check().unwrap();
+        let lines = lines(board, &setup(), &wanted, at(now)).into_iter();
+        lines.map(|line| (line.ward, line.free)).collect()
+    }
+
+    #[test]
+    fn a_ward_is_stale_the_second_after_its_time_and_shows_no_count() {
+        let board = [known("3E", |_| ())];
+        assert_eq!(found(&board, "", "11:00:00"), [("3E".to_owned(), Some(3))]);
+        assert_eq!(found(&board, "", "11:00:01"), [("3E".to_owned(), None)]);
+        assert_eq!(found(&board, "free = 0", "11:00:01"), []);
+        let stale = lines(&board, &setup(), &Wanted::default(), at("11:00:01"));
+        let text = serde_json::to_value(&stale[0]).unwrap();
+        for count in [
+            "free",
+            "free_male",
+            "free_female",
+            "free_private",
+            "expected_wait_days",
+        ] {
+            assert!(text[count].is_null(), "{count}: {text}");
+        }
+        assert_eq!(
+            (text["state"].as_str(), text["age_secs"].as_i64()),
+            (Some("stale"), Some(7_201))
+        );
+        let bulletin = bulletin(&stale, at("11:00:01"), false);
+        assert_eq!(
+            bulletin,
+            "【空床情報】1/31 11:00現在\n情報が古く不明：1病棟"
+        );
+    }
+
+    #[test]
+    fn what_is_looked_for_is_found() {
+        let board = [
+            known("3E", |_| ()),
+            known("4E", |bed| {
+                bed.area = "中野区".to_owned();
+                bed.function = "急性期".to_owned();
+                (bed.available_any, bed.available_f, bed.available_m) = (None, None, Some(5));
+                bed.private_available = None;
+                bed.acceptance.clear();
+            }),
+            known("5E", |bed| {
+                bed.function = renkei_core::bed::CLOSED.to_owned()
+            }),
+        ];
+        let wards = |wanted: &str| -> Vec<String> {
+            let found = found(&board, wanted, "10:00:00").into_iter();
+            found
+                .map(|(ward, free)| format!("{ward} {free:?}"))
+                .collect()
+        };
+        assert_eq!(
+            wards(""),
+            ["4E Some(5)", "3E Some(3)", "5E Some(0)"],
+            "most free first"
+        );
+        assert_eq!(wards("area = '中野区'"), ["4E Some(5)"]);
+        assert_eq!(
+            wards("area = '中野区,杉並区'\nfree = 1"),
+            ["4E Some(5)", "3E Some(3)"]
+        );
+        assert_eq!(wards("kind = '急性期'"), ["4E Some(5)"]);
+        assert_eq!(wards("kind = '一般'\nfree = 4"), ["4E Some(5)"]);
+        assert_eq!(
+            wards("sex = 'male'\nfree = 1"),
+            ["4E Some(5)", "3E Some(1)"]
+        );
+        assert_eq!(
+            wards("sex = 'female'"),
+            ["3E Some(3)", "5E Some(0)", "4E None"]
+        );
+        assert_eq!(wards("accepts = 'tpn, dementia'\nfree = 1"), ["3E Some(3)"]);
+        assert_eq!(wards("private = true\nfree = 1"), ["3E Some(1)"]);
+        assert_eq!(wards("hospital = '1310000001'"), [] as [&str; 0]);
+        let unknown: Wanted = toml::from_str("accepts = 'tpn,胃瘻'").unwrap();
+        assert_eq!(unknown.check(), Err(NoSuchCondition("胃瘻".to_owned())));
+    }
 }

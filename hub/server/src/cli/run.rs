@@ -69,6 +69,9 @@ impl Run {
         if let Some(address) = hub.watched_at() {
             info!(%address, "metrics and health are served");
         }
+        if let Some(address) = hub.beds_at() {
+            info!(%address, "beds are served");
+        }
         let _told = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         let ended = hub.run(stop).await;
         #[cfg(feature = "otel")]

@@ -5,6 +5,7 @@
 //! patient data; it is printed only where showing it is what the command is for.
 
 mod backup;
+mod beds;
 mod channels;
 mod csv_file;
 mod deliveries;
@@ -74,6 +75,8 @@ pub(super) enum Operate {
     Recall(recall::Recall),
     /// Everything about a control id, order number, local id or delivery id. Prints patient data.
     Trace(trace::Trace),
+    /// Free beds by area, kind, sex and conditions, with freshness.
+    Beds(beds::Beds),
     /// How the hub stands. Exit 65 when something waits for a person, failed, or does not move.
     Status(status::Status),
     /// How long things are kept, and what would go now.
@@ -109,6 +112,7 @@ impl Operate {
             Self::Sinks(sinks) => sinks.run().await,
             Self::Recall(recall) => recall.run().await,
             Self::Trace(trace) => trace.run().await,
+            Self::Beds(beds) => beds.run().await,
             Self::Status(status) => status.run().await,
             Self::Retention(retention) => retention.run().await,
             Self::Hold(hold) => hold.run().await,

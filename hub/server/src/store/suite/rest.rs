@@ -112,15 +112,17 @@ pub(in crate::store) async fn what_nothing_names_is_collected(house: &impl House
 }
 
 /// The traits of the ledger.
-const TRAITS: [&str; 5] = [
+const TRAITS: [&str; 6] = [
     include_str!("../mod.rs"),
+    include_str!("../beds.rs"),
     include_str!("../keeper.rs"),
     include_str!("../operator.rs"),
     include_str!("../search.rs"),
     include_str!("../watch.rs"),
 ];
 /// The behaviours.
-const BEHAVIOURS: [&str; 10] = [
+const BEHAVIOURS: [&str; 11] = [
+    include_str!("beds.rs"),
     include_str!("fixture.rs"),
     include_str!("keeping.rs"),
     include_str!("keeping_whole.rs"),
