@@ -54,7 +54,7 @@ struct Number {
 /// The ward where an inpatient lies now. The number of a place is `ward/room/bed`.
 fn lies_in(body: &str) -> Option<String> {
     let stay: Stay = serde_json::from_str(body).ok()?;
-    let is_open = matches!(stay.status.as_str(), "in-progress" | "onleave");
+    let is_open = matches!(stay.status.as_str(), "arrived" | "in-progress" | "onleave");
     if !is_open || stay.class.code != "IMP" {
         return None;
     }
@@ -182,6 +182,8 @@ mod tests {
             &[("completed", "3E/301/1"), ("active", "4W/2")],
         );
         assert_eq!(lies_in(&moved).as_deref(), Some("4W"));
+        let first = encounter("arrived", "IMP", &[("active", "3E/301")]);
+        assert_eq!(lies_in(&first).as_deref(), Some("3E"));
         let away = encounter("onleave", "IMP", &[("active", "3E")]);
         assert_eq!(lies_in(&away).as_deref(), Some("3E"), "the bed is kept");
         for (status, class) in [

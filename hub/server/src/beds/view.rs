@@ -194,7 +194,11 @@ fn line(known: &Known, setup: &Setup, wanted: &Wanted, now: Timestamp) -> Option
     }
     let is_fresh = now <= known.valid_until;
     let fresh = |count: Option<i64>| {
-        let count = if bed.function == CLOSED { Some(0) } else { count };
+        let count = if bed.function == CLOSED {
+            Some(0)
+        } else {
+            count
+        };
         count.filter(|_| is_fresh)
     };
     let free = if wanted.private {
