@@ -103,7 +103,10 @@ fn api(hub: &TestHub) -> SocketAddr {
 
 async fn ask(hub: &TestHub, what: &str, token: &str) -> (u16, String) {
     let url = format!("http://{}/v1/beds{what}", api(hub));
-    let client = reqwest::Client::new();
+    let client = reqwest::Client::builder()
+        .timeout(std::time::Duration::from_secs(10))
+        .build()
+        .unwrap();
     let answer = client.get(url).bearer_auth(token).send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
