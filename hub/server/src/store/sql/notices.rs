@@ -67,7 +67,7 @@ async fn known_records(reads: &Pool, ids: &str, world: &mut World) -> Result<(),
 }
 
 async fn charts(reads: &Pool, records: &str, world: &mut World) -> Result<(), StoreError> {
-    let rows = query(chart())
+    let rows = query(chart(reads.dialect()))
         .bind(records)
         .bind(NEWEST_RESULTS)
         .fetch_all(reads)
@@ -230,15 +230,19 @@ fn of_due() -> String {
 }
 
 const KNOWN: &str = "SELECT r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected FROM ints(?1) AS k CROSS JOIN record AS r ON r.id = k.value";
-fn chart() -> String {
+/// ?1 records, ?2 how many results of each.
+fn chart(dialect: Dialect) -> String {
+    let newest = "FROM resource WHERE record = k.value AND kind = 'Observation' ORDER BY source_time DESC LIMIT ?2";
+    let results = match dialect {
+        Dialect::Sqlite => format!("CROSS JOIN resource AS r ON r.id IN (SELECT id {newest})"),
+        // It would make that list once for each resource it holds.
+        Dialect::Postgres => format!("JOIN LATERAL (SELECT * {newest}) AS r ON TRUE"),
+    };
+    let version = "LEFT JOIN version AS v ON v.resource = r.id AND v.version = r.version";
     format!(
-        "SELECT {RESOURCE_COLUMNS} FROM ( \
-     SELECT c.id FROM ints(?1) AS k CROSS JOIN resource AS c ON c.record = k.value \
-     AND c.kind IN ('Encounter', 'MedicationRequest', 'AllergyIntolerance', 'Condition', 'DocumentReference') \
-     UNION SELECT o.id FROM ints(?1) AS k CROSS JOIN resource AS o ON o.id IN ( \
-     SELECT id FROM resource WHERE record = k.value AND kind = 'Observation' ORDER BY source_time DESC LIMIT ?2) \
-     ) AS wanted CROSS JOIN resource AS r ON r.id = wanted.id \
-     LEFT JOIN version AS v ON v.resource = r.id AND v.version = r.version"
+        "SELECT {RESOURCE_COLUMNS} FROM ints(?1) AS k CROSS JOIN resource AS r ON r.record = k.value \
+     AND r.kind IN ('Encounter', 'MedicationRequest', 'AllergyIntolerance', 'Condition', 'DocumentReference') {version} \
+     UNION ALL SELECT {RESOURCE_COLUMNS} FROM ints(?1) AS k {results} {version}"
     )
 }
 
@@ -259,11 +263,11 @@ const POSTS_OF: &str = "SELECT d.channel, count(*) FROM ints(?1) AS k CROSS JOIN
 
 /// What is asked here, for the test of the query plans.
 #[cfg(test)]
-pub(super) fn statements() -> Vec<(&'static str, String)> {
+pub(super) fn statements(dialect: Dialect) -> Vec<(&'static str, String)> {
     vec![
         ("of_due", of_due()),
         ("known", KNOWN.to_owned()),
-        ("chart", chart()),
+        ("chart", chart(dialect)),
         ("consents_of", CONSENTS_OF.to_owned()),
         ("channels_of", channels_of()),
         ("deliveries_of", DELIVERIES_OF.to_owned()),

@@ -200,13 +200,8 @@ async fn a_changed_audit_line_is_found() {
     assert_eq!(ledger.check_audit().await.unwrap().broken_at, Some(5));
 }
 
-/// The hot statements walk indexes: none reads a growing table from end to end.
-#[tokio::test(flavor = "multi_thread")]
-async fn hot_statements_use_indexes() {
-    let folder = Folder::new();
-    let ledger = folder.hub().await.unwrap();
-    ledger.count("x", 1).await.unwrap();
-    let mut raw = folder.raw().await;
+/// What is said for every group.
+pub(super) fn hot(dialect: Dialect) -> Vec<(&'static str, String)> {
     let mut statements: Vec<(&str, String)> = vec![
         ("accept lookup", accept::LOOKUP.to_owned()),
         ("due deliveries", deliveries::due_text()),
@@ -218,9 +213,19 @@ async fn hot_statements_use_indexes() {
         ("next due", super::NEXT_DUE.to_owned()),
     ];
     statements.extend(super::load::statements());
-    statements.extend(super::notices::statements());
+    statements.extend(super::notices::statements(dialect));
     statements.extend(super::apply::statements());
-    for (name, text) in statements {
+    statements
+}
+
+/// The hot statements walk indexes: none reads a growing table from end to end.
+#[tokio::test(flavor = "multi_thread")]
+async fn hot_statements_use_indexes() {
+    let folder = Folder::new();
+    let ledger = folder.hub().await.unwrap();
+    ledger.count("x", 1).await.unwrap();
+    let mut raw = folder.raw().await;
+    for (name, text) in hot(Dialect::Sqlite) {
         let plan = sqlx::query(AssertSqlSafe(format!(
             "EXPLAIN QUERY PLAN {}",
             spell(&text, Dialect::Sqlite)
