@@ -60,22 +60,27 @@ async fn check_says_what_is_wrong_and_where() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_schema_is_the_one_that_is_committed() {
-    let (code, out, _) = renkei(&["schema"], Path::new(".")).await;
-    assert_eq!(code, 0);
-    let path = committed("ops/renkei.schema.json");
-    if std::env::var_os("RENKEI_WRITE_SNAPSHOTS").is_some() {
-        std::fs::write(&path, &out).unwrap();
+async fn the_schemas_are_those_that_are_committed() {
+    for (command, file) in [
+        (&["schema"][..], "ops/renkei.schema.json"),
+        (&["map", "schema"], "ops/mapping.schema.json"),
+    ] {
+        let (code, out, _) = renkei(command, Path::new(".")).await;
+        assert_eq!(code, 0);
+        let path = committed(file);
+        if std::env::var_os("RENKEI_WRITE_SNAPSHOTS").is_some() {
+            std::fs::write(&path, &out).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap();
+        let (now, kept): (Value, Value) = (
+            serde_json::from_str(&out).unwrap(),
+            serde_json::from_str(&kept).unwrap(),
+        );
+        assert!(
+            now == kept,
+            "{file} is old: run the test with RENKEI_WRITE_SNAPSHOTS=1 and read the difference"
+        );
     }
-    let kept = std::fs::read_to_string(&path).unwrap();
-    let (now, kept): (Value, Value) = (
-        serde_json::from_str(&out).unwrap(),
-        serde_json::from_str(&kept).unwrap(),
-    );
-    assert!(
-        now == kept,
-        "ops/renkei.schema.json is old: run the test with RENKEI_WRITE_SNAPSHOTS=1 and read the difference"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

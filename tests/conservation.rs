@@ -128,8 +128,7 @@ impl Findings {
                 results.insert(*order, value);
             }
         }
-        let current = "SELECT body FROM resource JOIN version ON resource = id AND version.version = resource.version WHERE kind = 'Observation'";
-        let bodies = office.texts(current).await;
+        let bodies = office.bodies("Observation").await;
         let mut recorded: HashSet<String> = HashSet::new();
         for body in &bodies {
             let body: Value = serde_json::from_str(body).unwrap();

@@ -1,12 +1,12 @@
 //! A laboratory connected without code: its files in a drop folder, read by a YAML mapping.
 
 use renkei_core::Code;
-use renkei_sim::hospital::Person;
+use renkei_sim::hospital::{MllpClient, Person};
 
 use crate::harness::{TestHub, until};
 use crate::hub::{Config, Folders, renkei};
 use crate::peers::Post;
-use crate::people::{HOSPITAL, ago, kana, register};
+use crate::people::{HOSPITAL, ago, kana, message, register};
 use crate::stores::{On, on_each_store};
 
 const PAGE: &str = include_str!("../mappings/LANGUAGE.md");
@@ -26,6 +26,8 @@ fn site() -> Folders {
     let maps = folders.path("maps");
     std::fs::write(maps.join("kitatama-lab.yaml"), on_the_page("yaml")).unwrap();
     std::fs::write(maps.join("tables/local-jlac10.csv"), on_the_page("csv")).unwrap();
+    let overlay = "map: his\nextends: builtin/hl7v2\npatch:\n  - Patient:\n      managingOrganization.display: MSH-4\n";
+    std::fs::write(maps.join("his.yaml"), overlay).unwrap();
     folders
 }
 
@@ -37,8 +39,19 @@ fn config(on: &On) -> Config {
              facility = \"{HOSPITAL}\", poll_secs = 1, stable_secs = 0, partner_secs = 2 }}\n"
         )
     };
+    let posted = format!(
+        "[source.posted]\nmapping = \"maps/kitatama-lab.yaml\"\nadapter.push = {{ listen = \"127.0.0.1:0\", \
+         facility = \"{HOSPITAL}\", token = {{ file = \"@root@/secret\" }} }}\n"
+    );
+    let overlaid = format!(
+        "[source.overlaid]\nmapping = \"maps/his.yaml\"\n\
+         adapter.mllp = {{ listen = \"127.0.0.1:0\", facility = \"{HOSPITAL}\" }}\n"
+    );
     Config {
-        more: source("kitatama", "maps/kitatama-lab.yaml") + &source("tama", "builtin/lab-csv"),
+        more: source("kitatama", "maps/kitatama-lab.yaml")
+            + &source("tama", "builtin/lab-csv")
+            + &posted
+            + &overlaid,
         ..Config::on(on)
     }
 }
@@ -66,15 +79,6 @@ fn row(person: &Person, order: &str, code: &str, name: &str, result: &str) -> St
 }
 
 const HEAD: &str = "患者ID,患者名,性別,受付No,検査年月日,検査コード,検査名称,検査値,単位,異常\r\n";
-
-/// The current bodies of a type, as text.
-async fn bodies(hub: &TestHub, kind: &str) -> Vec<String> {
-    let sql = format!(
-        "SELECT v.body FROM resource r JOIN version v ON v.resource = r.id AND v.version = r.version \
-         WHERE r.kind = '{kind}'"
-    );
-    hub.office.texts(&sql).await
-}
 
 fn has(post: &Post, part: &str) -> bool {
     post.headline.contains(part) || post.text.contains(part)
@@ -129,7 +133,7 @@ async fn a_laboratory_without_code(on: On) {
     let post = last_post(&hub, person, 1).await;
     assert!(has(&post, "CRP") && has(&post, "8.80"), "{post:?}");
     taken(&hub, "kitatama", "r1.csv").await;
-    let observations = bodies(&hub, "Observation").await;
+    let observations = hub.office.bodies("Observation").await;
     assert_eq!(
         observations.len(),
         2,
@@ -179,7 +183,7 @@ async fn a_laboratory_without_code(on: On) {
     let post = last_post(&hub, person, 4).await;
     assert!(has(&post, "【取消】"), "{post:?}");
     hub.idle().await;
-    let cancelled = bodies(&hub, "Observation").await;
+    let cancelled = hub.office.bodies("Observation").await;
     let cancelled = cancelled
         .iter()
         .find(|body| body.contains("3H015000002326101"));
@@ -208,7 +212,7 @@ async fn what_cannot_be_read(on: On) {
     assert!(said[1].contains("row 6 column 項目コード"), "{said:#?}");
     assert!(said[2].starts_with("parked RNK-MAP-120"), "{said:#?}");
     assert!(said[2].contains("row 3") && said[2].contains("row 5 column 患者番号"));
-    assert_eq!(bodies(&hub, "Observation").await.len(), 3);
+    assert_eq!(hub.office.bodies("Observation").await.len(), 3);
 
     // Cut in the middle of a line: left alone until it is whole.
     let (half, rest) = file.split_at(file.find("short").unwrap());
@@ -298,7 +302,95 @@ async fn changed_while_it_runs(on: On) {
     );
 }
 
+/// What is posted with the token is kept before it is answered; HL7 v2 over MLLP is read by an overlay.
+async fn posted_and_overlaid(on: On) {
+    let person = Person::synthetic(9);
+    let hub = start(&on, std::slice::from_ref(&person)).await;
+    let url = format!("http://{}/results/r9.csv", hub.hub.listening["posted"]);
+    let http = reqwest::Client::new();
+    let rows = HEAD.to_owned() + &row(&person, "901", "A01", "アルブミン", "3.10,g/dL,L");
+    let (body, ..) = encoding_rs::SHIFT_JIS.encode(&rows);
+    for (token, expected) in [("other", 401), ("s3cret", 200), ("s3cret", 200)] {
+        let sent = http
+            .post(&url)
+            .bearer_auth(token)
+            .body(body.to_vec())
+            .send();
+        assert_eq!(sent.await.unwrap().status().as_u16(), expected);
+    }
+    // Answered after the commit, and the repetition is known.
+    let kept = "SELECT count(*) FROM message WHERE source = 'posted'";
+    assert_eq!(hub.office.number(kept).await, 1);
+    hub.idle().await;
+    assert_eq!(hub.office.bodies("Observation").await.len(), 1);
+
+    let mut client = MllpClient::new(hub.hub.listening["overlaid"]);
+    let built = message(&register(&person, 5), "OVERLAID1");
+    assert_eq!(client.send(&built.bytes).await.unwrap().code, "AA");
+    hub.idle().await;
+    let said = outcomes(&hub, "overlaid").await;
+    assert!(said[0].starts_with("processed - local/1-his."), "{said:#?}");
+    let patient = hub.office.bodies("Patient").await;
+    assert!(patient[0].contains("\"display\":\"HOSP01\""), "{patient:?}");
+}
+
+/// Beside an editor: every save is checked and tested again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_is_watched_while_it_is_written() {
+    use std::process::{Command, Stdio};
+    let folders = site();
+    let yaml = folders.path("maps/kitatama-lab.yaml");
+    let said = folders.path("said");
+    let mut watching = Command::new(crate::hub::RENKEI)
+        .args(["map", "watch"])
+        .arg(&yaml)
+        .stdout(std::fs::File::create(&said).unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let times = |what: &str| {
+        std::fs::read_to_string(&said)
+            .unwrap()
+            .matches(what)
+            .count()
+    };
+    until("it is fine", async || times("-- fine") == 1).await;
+    let right = std::fs::read_to_string(&yaml).unwrap();
+    std::fs::write(&yaml, right.replace("value: 3.10", "value: 3.11")).unwrap();
+    until("the test fails", async || times("-- not yet") >= 1).await;
+    std::fs::write(&yaml, &right).unwrap();
+    until("it is fine again", async || times("-- fine") == 2).await;
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+}
+
+/// Proposals for a laboratory's own codes, accepted by a person, are the table the mapping reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn proposed_codes_are_accepted_by_a_person() {
+    let folders = Folders::new();
+    let write = |name: &str, text: &str| std::fs::write(folders.path(name), text).unwrap();
+    write("own.csv", "code,name\nA01,ｱﾙﾌﾞﾐﾝ\nA09,謎\n");
+    write(
+        "jlac10.csv",
+        "code,name\n3A015000002327101,アルブミン\n5C070000002306201,CRP\n",
+    );
+    let root = folders.root.path();
+    let propose = ["map", "table", "propose", "own.csv", "--from", "jlac10.csv"];
+    let (code, out, _) = renkei(&propose, root).await;
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("A01,ｱﾙﾌﾞﾐﾝ,3A015000002327101,アルブミン,100,\n"),
+        "{out}"
+    );
+    write("proposals.csv", &out.replace(",100,\n", ",100,x\n"));
+    let accept = ["map", "table", "accept", "proposals.csv"];
+    let (code, out, _) = renkei(&accept, root).await;
+    assert_eq!(code, 0);
+    assert_eq!(out, "code,jlac10,name\nA01,3A015000002327101,ｱﾙﾌﾞﾐﾝ\n");
+}
+
 on_each_store!(
+    posted_and_overlaid,
     a_laboratory_without_code,
     what_cannot_be_read,
     changed_while_it_runs

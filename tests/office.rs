@@ -51,6 +51,25 @@ impl Office {
         self.rows(sql).await.iter().map(Line::text).collect()
     }
 
+    /// The current FHIR texts of a type.
+    pub(crate) async fn bodies(&self, kind: &str) -> Vec<String> {
+        // What was written by an earlier build is text in a file; bytes everywhere else.
+        let cast = if matches!(*self.look.lock().await, Look::Sqlite(_)) {
+            "CAST(body AS BLOB)"
+        } else {
+            "body"
+        };
+        let sql = format!(
+            "SELECT {cast} FROM resource JOIN version ON resource = id AND version.version = resource.version \
+             WHERE kind = '{kind}'"
+        );
+        let packed = self.blobs(&sql).await;
+        packed
+            .iter()
+            .map(|body| renkei::store::unpack_text(body).unwrap())
+            .collect()
+    }
+
     /// Rows of one column of bytes.
     pub(crate) async fn blobs(&self, sql: &str) -> Vec<Vec<u8>> {
         self.rows(sql).await.iter().map(Line::bytes).collect()

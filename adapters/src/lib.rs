@@ -1,6 +1,6 @@
 //! Both ends of the walk: one folder per outside system.
 //!
-//! Sources ([`mllp`], [`ssmix2`], [`folder`]) bring messages to the hub's inbox; peers ([`mcs`],
+//! Sources ([`mllp`], [`ssmix2`], [`folder`], [`push`]) bring messages to the hub's inbox; peers ([`mcs`],
 //! [`vital_link`], [`ward`]) have both halves; [`jetstream`] is a source and a sink of its own each. Every source keeps [`contract`]. Nothing here maps,
 //! stores or decides: bytes go in as they came, posts go out as they were framed.
 
@@ -12,6 +12,7 @@ pub mod folder;
 pub mod jetstream;
 pub mod local_id;
 pub mod mllp;
+pub mod push;
 pub mod split;
 pub mod ssmix2;
 pub mod tls;

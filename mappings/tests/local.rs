@@ -444,7 +444,7 @@ fn a_file_of_many_patients_is_cut_into_parts_the_same_mapping_reads() {
             ["RNK-MAP-120 row 5", "RNK-MAP-002 row 6 column 患者番号"]
         );
         // What could not be read is a body of its own and says the same, with the places of the file.
-        let (body, places) = cut.rest.unwrap();
+        let renkei_mappings::local::Rest { body, places } = cut.rest.unwrap();
         let mut rest = message(&body);
         rest.meta.places = places;
         let draft = mapper.map(&rest).unwrap();
@@ -503,7 +503,7 @@ resources:
         ]
     );
     assert_eq!(cut.parts[0].places, [(1, 1), (2, 4)]);
-    assert_eq!(cut.rest.unwrap().1, [(1, 3)]);
+    assert_eq!(cut.rest.unwrap().places, [(1, 3)]);
     let mapper = LocalMapper::new(mapping, options()).unwrap();
     for body in &bodies {
         assert!(
@@ -554,7 +554,7 @@ fn fixed_records_are_cut_with_their_orders() {
     // The order stands before its result and goes by the result's number.
     assert_eq!(parts[0].places, [(1, 3), (2, 3)]);
     let mapper = LocalMapper::new(mapping, options()).unwrap();
-    let (body, places) = cut.rest.unwrap();
+    let renkei_mappings::local::Rest { body, places } = cut.rest.unwrap();
     let mut rest = message(&body);
     rest.meta.places = places;
     let draft = mapper.map(&rest).unwrap();

@@ -224,7 +224,7 @@ fn client(connection: &Connection) -> Result<reqwest::Client, ConfigProblem> {
 }
 
 /// What every client has: a limit on waiting, no redirects, no proxy.
-fn base(timeout: Duration) -> reqwest::ClientBuilder {
+pub(crate) fn base(timeout: Duration) -> reqwest::ClientBuilder {
     // An error only says that the process already has a provider.
     let _known = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()

@@ -10,7 +10,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use renkei_adapters::{folder, jetstream, mcs, mllp, ssmix2, vital_link, ward};
+use renkei_adapters::{folder, jetstream, mcs, mllp, push, ssmix2, vital_link, ward};
 use renkei_core::{BoxError, Clock, Shutdown, Sink, SinkName, Source, SourceName, chain, limits};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -657,6 +657,17 @@ async fn sources(
                 let reader = checked.mapping_of(name, source);
                 let folder = folder::Folder::new(name.clone(), config.clone()).map_err(failed)?;
                 Arc::new(folder.cut_by(reader.cutter(&config.facility, clock.clone())))
+            }
+            SourceAdapter::Push(config) => {
+                let cutter = checked
+                    .mapping_of(name, source)
+                    .cutter(&config.facility, clock.clone());
+                let bound = push::Push::bind(name.clone(), config.clone(), cutter, clock.clone())
+                    .map_err(failed)?;
+                if let Ok(address) = bound.local_addr() {
+                    listening.push((name.clone(), address));
+                }
+                Arc::new(bound)
             }
             SourceAdapter::Jetstream(config) => {
                 Arc::new(jetstream::Source::new(name.clone(), config.clone()).map_err(failed)?)

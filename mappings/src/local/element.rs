@@ -101,6 +101,13 @@ pub(crate) fn resources() -> impl Iterator<Item = &'static str> {
     SHAPES.keys().copied().filter(|name| is_resource(name))
 }
 
+/// Names of all types, sorted.
+pub(crate) fn shapes() -> Vec<&'static str> {
+    let mut names: Vec<&str> = SHAPES.keys().copied().collect();
+    names.sort_unstable();
+    names
+}
+
 /// Types whose JSON value is a string, number or boolean.
 pub(crate) fn is_primitive(kind: &str) -> bool {
     accepts(kind).is_some()

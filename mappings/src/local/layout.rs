@@ -17,7 +17,7 @@ use super::source::{Format, Input};
 use super::table::Table;
 use super::yaml::{Key, Kind, Node};
 
-const FORMATS: &[&str] = &[
+pub(super) const FORMATS: &[&str] = &[
     "csv", "tsv", "xlsx", "fixed", "json", "xml", "hl7v2", "ocr", "fhir",
 ];
 

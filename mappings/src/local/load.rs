@@ -19,8 +19,10 @@ use super::{Mapping, layout, shape};
 mod entries;
 
 use entries::Place;
+pub(in crate::local) use entries::{ITEM_KEYS, RESOURCE_KEYS};
 
-const KEYS: &[&str] = &[
+/// Keys of a mapping.
+pub(in crate::local) const KEYS: &[&str] = &[
     "map",
     "version",
     "about",

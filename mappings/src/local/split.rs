@@ -30,14 +30,22 @@ pub struct Part {
     pub places: Vec<(u32, u32)>,
 }
 
+/// Rows that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// The header and the rows.
+    pub body: Vec<u8>,
+    /// As [`Part::places`].
+    pub places: Vec<(u32, u32)>,
+}
+
 /// A file cut by patient.
 #[derive(Debug, Clone, Default)]
 pub struct Cut {
     /// One per patient, in the order of their first row.
     pub parts: Vec<Part>,
-    /// The header and the rows that could not be read, with their places as in [`Part::places`]; the same
-    /// mapping reads it and says what is wrong with each.
-    pub rest: Option<(Vec<u8>, Vec<(u32, u32)>)>,
+    /// What could not be read; the same mapping reads it and says what is wrong with each row.
+    pub rest: Option<Rest>,
     /// Rows in the file, and what is odd about rows that are in no part.
     pub report: Report,
 }
@@ -146,7 +154,10 @@ impl Mapping {
                 }
                 let only = |own: &[usize]| without_others(tree, records, own);
                 if !lost.rows.is_empty() {
-                    cut.rest = Some((only(&lost.rows), runs_of(&lost.rows)));
+                    cut.rest = Some(Rest {
+                        body: only(&lost.rows),
+                        places: runs_of(&lost.rows),
+                    });
                 }
                 cut.parts = parts
                     .into_iter()
@@ -205,7 +216,7 @@ impl Knife<'_> {
     }
 
     /// What could not be read, of any shape.
-    fn rest(&self, lost: &[usize]) -> Option<(Vec<u8>, Vec<(u32, u32)>)> {
+    fn rest(&self, lost: &[usize]) -> Option<Rest> {
         let rows = lost.iter().flat_map(|row| {
             let line = self.rows.line(*row);
             self.rows
@@ -215,7 +226,10 @@ impl Knife<'_> {
         });
         let misshapen = self.rows.lost.iter().copied();
         let pieces: BTreeMap<(u32, u32), u32> = rows.chain(misshapen).collect();
-        (!pieces.is_empty()).then(|| self.gather(pieces.into_iter()))
+        (!pieces.is_empty()).then(|| {
+            let (body, places) = self.gather(pieces.into_iter());
+            Rest { body, places }
+        })
     }
 
     fn gather(

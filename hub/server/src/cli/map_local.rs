@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use renkei_core::{Clock as _, FacilityId, Finding, SystemClock};
 use renkei_mappings::Options;
 use renkei_mappings::local::{
-    Input, Library as _, LocalMapper, Mapping, Piece, Report, Shipped, Table, workbook_as_csv,
+    Input, Library as _, LocalMapper, Mapping, Piece, Report, Shipped, for_editors,
 };
 
+use super::map_tables::Tables;
 use super::{Exit, complain, say};
 use crate::normalize::library::Folder;
 
@@ -29,6 +31,13 @@ pub enum Local {
         #[arg(required = true)]
         mappings: Vec<String>,
     },
+    /// Checks and tests a mapping, and again at every save, until Ctrl-C
+    Watch {
+        /// A mapping file (YAML).
+        mapping: String,
+    },
+    /// Prints the JSON Schema of mapping files, for editors
+    Schema,
     /// Where each element of the output comes from
     Explain {
         /// A mapping file (YAML), or a name such as builtin/lab-csv.
@@ -55,30 +64,6 @@ pub enum Local {
     },
 }
 
-/// `renkei map table`.
-#[derive(Debug, clap::Subcommand)]
-pub enum Tables {
-    /// Prints the table of a CSV file or an Excel sheet as a mapping reads it, after checking it
-    Import {
-        /// A CSV file (UTF-8 or CP932) or a workbook (.xlsx); the first column is the code.
-        sheet: PathBuf,
-        /// Which sheet of a workbook. Default: the first.
-        #[arg(long, value_name = "NAME")]
-        name: Option<String>,
-        /// Lines above the header.
-        #[arg(long, value_name = "LINES", default_value_t = 0)]
-        skip: usize,
-        /// Where the table comes from; kept as its first line.
-        #[arg(long, value_name = "TEXT")]
-        origin: Option<String>,
-    },
-    /// Prints a table, or what a mapping does element by element, as CSV that Excel opens
-    Export {
-        /// A table file (.csv), a mapping file (.yaml), or the name of a table that comes with renkei.
-        what: String,
-    },
-}
-
 /// Whether a name means a local mapping: a YAML file, or one that comes with renkei.
 pub fn is_local(name: &str) -> bool {
     [".yaml", ".yml"]
@@ -88,7 +73,7 @@ pub fn is_local(name: &str) -> bool {
 }
 
 /// Loads a mapping by file or name; what is wrong goes to stderr.
-fn load(name: &str) -> anyhow::Result<Option<(Mapping, Folder)>> {
+pub(super) fn load(name: &str) -> anyhow::Result<Option<(Mapping, Folder)>> {
     let (text, folder) = match Shipped.mapping(name) {
         Some(text) => (text.into_owned(), Folder::of(Path::new(""))),
         None => {
@@ -114,6 +99,11 @@ impl Local {
         match self {
             Self::Check { mappings } => check(&mappings),
             Self::Test { mappings } => test(&mappings),
+            Self::Watch { mapping } => watch(&mapping),
+            Self::Schema => {
+                say(&serde_json::to_string_pretty(&for_editors())?);
+                Ok(Exit::Done)
+            }
             Self::Explain {
                 mapping,
                 element,
@@ -139,9 +129,10 @@ fn check(names: &[String]) -> anyhow::Result<Exit> {
             .map(|(name, _)| name.as_str())
             .collect();
         say(&format!(
-            "{name}: {} version {}, {} elements, {} of {} named fields read{}",
+            "{name}: {} version {} ({}), {} elements, {} of {} named fields read{}",
             mapping.id(),
             mapping.version(),
+            mapping.hash(),
             mapping.lineage().len(),
             fields.len() - unread.len(),
             fields.len(),
@@ -180,6 +171,33 @@ fn test(names: &[String]) -> anyhow::Result<Exit> {
         }
     }
     Ok(exit)
+}
+
+/// How often a mapping's folder is looked at.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// Checks and tests at every save, for ever.
+fn watch(name: &str) -> anyhow::Result<Exit> {
+    let names = [name.to_owned()];
+    let folder = Folder::of(Path::new(name));
+    let mut seen = None;
+    loop {
+        let now = folder.look();
+        if seen.as_ref() != Some(&now) {
+            seen = Some(now);
+            // An editor may put a new file in the place of the old one: not there for a moment is no end.
+            let fine = match check(&names) {
+                Ok(Exit::Done) => test(&names).unwrap_or(Exit::Data) == Exit::Done,
+                Ok(_) => false,
+                Err(error) => {
+                    complain(&renkei_core::chain(error.as_ref()));
+                    false
+                }
+            };
+            say(if fine { "-- fine" } else { "-- not yet" });
+        }
+        std::thread::sleep(LOOK);
+    }
 }
 
 fn explain(name: &str, element: Option<&str>, json: bool) -> anyhow::Result<Exit> {
@@ -348,105 +366,6 @@ fn line(file: &str, index: usize, piece: &Piece) -> String {
                 json(serde_json::to_string(&draft.findings)),
                 json(serde_json::to_string(&draft.unread)),
             )
-        }
-    }
-}
-
-impl Tables {
-    fn run(self) -> anyhow::Result<Exit> {
-        match self {
-            Self::Import {
-                sheet,
-                name,
-                skip,
-                origin,
-            } => import(&sheet, name.as_deref(), skip, origin),
-            Self::Export { what } => export(&what),
-        }
-    }
-}
-
-fn import(
-    sheet: &Path,
-    name: Option<&str>,
-    skip: usize,
-    origin: Option<String>,
-) -> anyhow::Result<Exit> {
-    let bytes = std::fs::read(sheet).with_context(|| sheet.display().to_string())?;
-    let is_workbook = sheet
-        .extension()
-        .is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"));
-    let text = if is_workbook {
-        workbook_as_csv(&bytes, name)
-    } else {
-        Some(renkei_mappings::local::text_of(&bytes))
-    };
-    let Some(text) = text else {
-        complain(&format!(
-            "{}: no workbook, or no sheet of this name",
-            sheet.display()
-        ));
-        return Ok(Exit::Data);
-    };
-    let body: String = text
-        .lines()
-        .skip(skip)
-        .map(|line| format!("{line}\n"))
-        .collect();
-    match Table::parse(&body) {
-        Ok(mut table) => {
-            table
-                .remarks
-                .extend(origin.map(|origin| format!("origin: {origin}")));
-            say(table.to_csv().trim_end());
-            Ok(Exit::Done)
-        }
-        Err(error) => {
-            complain(&format!("{}: {error}", sheet.display()));
-            Ok(Exit::Data)
-        }
-    }
-}
-
-/// A byte order mark tells Excel that a CSV file is UTF-8.
-const MARK: &str = "\u{FEFF}";
-
-fn export(what: &str) -> anyhow::Result<Exit> {
-    if is_local(what) {
-        let Some((mapping, _)) = load(what)? else {
-            return Ok(Exit::Data);
-        };
-        let columns = ["element", "expression", "fields", "file", "line"]
-            .map(str::to_owned)
-            .to_vec();
-        let rows = mapping.lineage().iter().map(|line| {
-            vec![
-                line.element.clone(),
-                line.expression.clone(),
-                line.fields.join(" "),
-                line.file.clone(),
-                line.line.to_string(),
-            ]
-        });
-        say(&format!(
-            "{MARK}{}",
-            Table::sheet(columns, rows.collect()).to_csv().trim_end()
-        ));
-        return Ok(Exit::Done);
-    }
-    let text = match Shipped.table(what) {
-        Some(text) => text.into_owned(),
-        None => std::fs::read_to_string(what).with_context(|| what.to_owned())?,
-    };
-    match Table::parse(&text) {
-        Ok(table) => {
-            let sheet = Table::sheet(table.columns, table.rows);
-            say(&format!("{MARK}{}", sheet.to_csv().trim_end()));
-            Ok(Exit::Done)
-        }
-        Err(error) => {
-            complain(&format!("{what}: {error}"));
-            Ok(Exit::Data)
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod load;
 pub mod map;
 pub mod map_local;
+pub mod map_tables;
 mod operate;
 pub mod run;
 pub mod sim;

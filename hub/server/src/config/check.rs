@@ -416,6 +416,7 @@ fn check_source(
                 .collect(),
         ),
         SourceAdapter::Folder(config) => (config.validate(), vec![config.facility.clone()]),
+        SourceAdapter::Push(config) => (config.validate(), vec![config.facility.clone()]),
         SourceAdapter::Jetstream(config) => (
             config.check().iter().map(ToString::to_string).collect(),
             config.facilities().cloned().collect(),
@@ -469,8 +470,11 @@ fn mapping(
             return None;
         }
     };
-    let in_folder = matches!(source.adapter, SourceAdapter::Folder(_));
-    if !in_folder && !live.current().reads_hl7() {
+    let takes_files = matches!(
+        source.adapter,
+        SourceAdapter::Folder(_) | SourceAdapter::Push(_)
+    );
+    if !takes_files && !live.current().reads_hl7() {
         problems.push(problem(
             place,
             "reads files, but this source brings HL7 v2: extend `builtin/hl7v2` or `builtin/ssmix2`",

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use renkei_adapters::secret::Secret;
-use renkei_adapters::{folder, jetstream, mcs, mllp, ssmix2, vital_link, ward};
+use renkei_adapters::{folder, jetstream, mcs, mllp, push, ssmix2, vital_link, ward};
 use renkei_core::{FacilityId, NoticeKind};
 use renkei_mappings::ProblemList;
 use schemars::JsonSchema;
@@ -246,6 +246,8 @@ pub enum SourceAdapter {
     Ssmix2(ssmix2::Config),
     /// A folder of HL7 files or documents.
     Folder(folder::Config),
+    /// An address that files or HL7 v2 messages are posted to, with a bearer token.
+    Push(push::Config),
     /// A NATS JetStream stream of HL7 v2 messages.
     Jetstream(jetstream::SourceConfig),
 }

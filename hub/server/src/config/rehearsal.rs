@@ -80,7 +80,11 @@ pub(super) fn reaches_out(
             SourceAdapter::Jetstream(config) if !config.connection.stays_on_this_machine() => {
                 Some(format!("source.{name}"))
             }
+            SourceAdapter::Push(config) if !config.listen.ip().is_loopback() => {
+                Some(format!("source.{name}"))
+            }
             SourceAdapter::Mllp(_)
+            | SourceAdapter::Push(_)
             | SourceAdapter::Ssmix2(_)
             | SourceAdapter::Folder(_)
             | SourceAdapter::Jetstream(_) => None,

@@ -41,6 +41,7 @@ impl ByFacility {
             SourceAdapter::Ssmix2(config) => ("ssmix2", &config.local_id),
             SourceAdapter::Mllp(config) => ("hl7v2", &config.local_id),
             SourceAdapter::Folder(config) => ("hl7v2", &config.local_id),
+            SourceAdapter::Push(config) => ("hl7v2", &config.local_id),
             SourceAdapter::Jetstream(config) => ("hl7v2", &config.local_id),
         };
         let local_id = spelling.pad_to.map(|width| LocalIdForm {
@@ -182,10 +183,10 @@ impl Cutter for ByMapping {
             body: part.body.into(),
             places: part.places,
         });
-        let rest = cut.rest.map(|(body, places)| Part {
+        let rest = cut.rest.map(|rest| Part {
             subject: None,
-            body: body.into(),
-            places,
+            body: rest.body.into(),
+            places: rest.places,
         });
         Ok(Cut {
             parts: parts.chain(rest).collect(),

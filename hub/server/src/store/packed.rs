@@ -88,7 +88,7 @@ pub(super) fn pack_text(text: &str) -> Vec<u8> {
 }
 
 /// A FHIR text out of its stored form; `None` when that is damaged.
-pub(super) fn unpack_text(packed: &[u8]) -> Option<String> {
+pub fn unpack_text(packed: &[u8]) -> Option<String> {
     let text = match packed.split_first() {
         Some((&OVER_FHIR, rest)) => unsqueezed(Some(&FHIR), rest)?,
         _ => packed.to_vec(),

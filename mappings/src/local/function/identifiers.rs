@@ -129,7 +129,47 @@ pub(super) const FUNCTIONS: &[Function] = &[
             }
         },
     },
+    Function {
+        name: "link",
+        takes: Kinds::SCALAR,
+        parameters: &[form("address", Form::Fixed)],
+        gives: Kinds::TEXT,
+        about: "A way back to a viewer: the address with the value, escaped, at `{}`. Only `https://`, and never with a user or password in it.",
+        examples: &[
+            (
+                "x | link('https://lab.example/view?no={}')",
+                "A 1/2",
+                "https://lab.example/view?no=A%201%2F2",
+            ),
+            ("x | link('https://me:pw@lab.example/{}')", "1", ""),
+        ],
+        run: |input, ask| {
+            let address = ask.text(0);
+            let host = address.strip_prefix("https://");
+            let host = host.and_then(|rest| rest.split(['/', '?', '#']).next());
+            match host {
+                Some(host) if !host.is_empty() && !host.contains(['@', '{']) => {
+                    let value = escaped(input.as_text());
+                    Value::text(address.replace("{}", &value))
+                }
+                _ => ask.refuse(Code::MAP_VALUE_REFUSED, input.as_text()),
+            }
+        },
+    },
 ];
+
+/// All but letters, digits and `-._~` as `%XX`.
+fn escaped(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut escaped, byte| {
+        match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => {
+                escaped.push(char::from(byte));
+            }
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+        escaped
+    })
+}
 
 /// The system of an identifier by its short name.
 fn system(name: &str, facility: &str) -> String {

@@ -11,27 +11,39 @@ use crate::local::problem::{Problem, Spot};
 use crate::local::yaml::{Key, Kind, Node};
 use crate::local::{element, extend, shape};
 
+/// What steers an entry of `resources:`.
+pub(in crate::local) const RESOURCE_KEYS: &[&str] = &[
+    "name",
+    "each",
+    "when",
+    "key",
+    "withdraw",
+    "reason",
+    "preliminary",
+    "authority",
+    "carry",
+    "scope",
+    "time",
+    "profile",
+];
+/// Keys of an item.
+pub(in crate::local) const ITEM_KEYS: &[&str] = &[
+    "class",
+    "event",
+    "each",
+    "focus",
+    "members",
+    "occurred_at",
+    "urgency",
+    "hold",
+    "when",
+];
+
 impl Loader<'_, '_> {
     /// An entry of `resources:`, `rows:` or `patch:`: one key that is a type, the others steer it.
     pub(super) fn entry(&mut self, node: &Node, place: Place) -> Option<Entry> {
         let (known, types): (&[&str], Vec<&str>) = match place {
-            Place::Resource => (
-                &[
-                    "name",
-                    "each",
-                    "when",
-                    "key",
-                    "withdraw",
-                    "reason",
-                    "preliminary",
-                    "authority",
-                    "carry",
-                    "scope",
-                    "time",
-                    "profile",
-                ],
-                element::resources().collect(),
-            ),
+            Place::Resource => (RESOURCE_KEYS, element::resources().collect()),
             Place::Row => (&["name", "each", "when"], vec!["Bed", "Row"]),
             Place::Patch => (&["name", "when"], element::resources().collect()),
         };
@@ -215,20 +227,7 @@ impl Loader<'_, '_> {
     }
 
     pub(super) fn item(&mut self, node: &Node) -> Option<ItemPlan> {
-        self.map(
-            node,
-            &[
-                "class",
-                "event",
-                "each",
-                "focus",
-                "members",
-                "occurred_at",
-                "urgency",
-                "hold",
-                "when",
-            ],
-        );
+        self.map(node, ITEM_KEYS);
         let focus = self.named_entry(node.get("focus"), &node.spot);
         let members: Vec<Option<usize>> = list(node.get("members"))
             .iter()
