@@ -59,7 +59,10 @@ fn newcomer(world: &mut World, subject: &Subject) -> Whose {
     let id = RecordId(world.ids.record);
     world.ids.record += 1;
     let (mut certain, mut possible) = (BTreeSet::new(), BTreeSet::new());
-    for record in world.records.values().filter(|record| !record.rejected) {
+    for record in world
+        .alike(&subject.facts)
+        .filter(|record| !record.rejected)
+    {
         let Some(person) = record.person else {
             continue;
         };
@@ -119,7 +122,7 @@ pub fn compare(one: &Facts, other: &Facts) -> Likeness {
     let same_sex = !one.sex.is_empty() && one.sex == other.sex;
     let same_kana = !one.kana.is_empty() && one.kana == other.kana;
     let insured_alike = shares(&one.insurance, &other.insurance);
-    // Nearly all pairs end here: whoever joins a batch is compared with everybody of it.
+    // Nothing else makes two people alike: only who shares one of these is compared (`World::alike`).
     if !same_day && !same_kana && !insured_alike {
         return Likeness::Other;
     }

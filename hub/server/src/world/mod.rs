@@ -3,6 +3,7 @@
 //!
 //! Nothing here does I/O. Row ids of new rows come from [`Ids`], blocks the store has reserved.
 
+mod alike;
 mod delivery;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,6 +17,7 @@ use renkei_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use alike::Alike;
 pub use delivery::{ChannelChange, DeliveryState, Due, EarlierDelivery, Finish, PlannedDelivery};
 
 use crate::beds::{Kept, Known, Ward};
@@ -160,8 +162,10 @@ pub struct World {
     pub now: Timestamp,
     /// The configuration.
     pub setup: Arc<Setup>,
-    /// Records of the batch's subjects and of candidates for joining, by row.
+    /// Records of the batch's subjects and of candidates for joining, by row; written by
+    /// [`World::know`] and [`World::put_record`].
     pub records: HashMap<RecordId, Record>,
+    alike: Alike,
     /// Which of them belong to a subject.
     pub by_local: HashMap<(FacilityId, LocalId), RecordId>,
     /// Resources by logical id: those the drafts name, the members of complete scopes, all inpatient
@@ -382,6 +386,7 @@ impl World {
             now,
             setup,
             records: HashMap::new(),
+            alike: Alike::default(),
             by_local: HashMap::new(),
             resources: HashMap::new(),
             stays: HashMap::new(),
@@ -419,7 +424,20 @@ impl World {
             record.id,
         );
         self.effects.records.insert(record.id, record.clone());
+        self.alike.note(&record);
         self.records.insert(record.id, record);
+    }
+
+    /// Takes in a record as the ledger has it; one that is here already stays as it is.
+    pub fn know(&mut self, record: Record) {
+        self.alike.note(&record);
+        self.records.entry(record.id).or_insert(record);
+    }
+
+    /// The records that share with these facts what [`crate::identify::compare`] asks of anybody alike.
+    pub fn alike(&self, facts: &Facts) -> impl Iterator<Item = &Record> {
+        let ids = self.alike.find(facts).into_iter();
+        ids.filter_map(|id| self.records.get(&id))
     }
 
     /// Overlays a notice.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use renkei_core::{DeliveryId, PersonId, RecordId, SourceName};
 
+use super::alike::Shared;
 use super::speak::{Conn, Pool, query};
 use super::{json, micros, parsed};
 use crate::store::{Held, StoreError, Wants};
@@ -446,37 +447,20 @@ async fn newcomers(
     if new.is_empty() {
         return Ok(());
     }
-    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let births: BTreeSet<String> = new
-        .iter()
-        .filter_map(|record| given(&record.facts.birth_date))
-        .collect();
-    let kana: BTreeSet<String> = new
-        .iter()
-        .filter_map(|record| given(&record.facts.kana))
-        .collect();
-    let insured: BTreeSet<String> = new
-        .iter()
-        .flat_map(|record| record.facts.insurance.iter().cloned())
-        .collect();
+    let shared = Shared::of(new.iter().map(|record| &record.facts));
     let locals = new
         .iter()
         .map(|record| format!("l{}|{}", record.facility, record.local_id.expose()));
     let turns: BTreeSet<String> = locals
-        .chain(births.iter().map(|text| format!("b{text}")))
-        .chain(kana.iter().map(|text| format!("k{text}")))
-        .chain(insured.iter().map(|text| format!("i{text}")))
+        .chain(shared.births.iter().map(|text| format!("b{text}")))
+        .chain(shared.called.iter().map(|(kana, _)| format!("k{kana}")))
+        .chain(shared.insured.iter().map(|text| format!("i{text}")))
         .collect();
     query("SELECT pg_advisory_xact_lock(hashtextextended(t.value, 7401)) FROM (SELECT value FROM texts(?1) ORDER BY value) AS t")
         .bind(json(&turns)?)
         .fetch_all(&mut *tx)
         .await?;
-    let like: Vec<i64> = query(super::load::like_newcomers())
-        .bind(json(&births)?)
-        .bind(json(&kana)?)
-        .bind(json(&insured)?)
-        .column(tx)
-        .await?;
+    let like: Vec<i64> = shared.ids()?.column(tx).await?;
     if like.iter().all(|id| known.contains_key(&RecordId(*id))) {
         Ok(())
     } else {

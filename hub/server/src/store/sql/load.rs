@@ -10,6 +10,9 @@ use renkei_core::{
     RecordId, ResourceType, SourceName, Strength, Urgency,
 };
 
+use super::alike::Shared;
+#[cfg(test)]
+use super::alike::of_candidates;
 use super::speak::{Dialect, Line, Pool, query};
 use super::{instant, json, parsed, text};
 use crate::store::StoreError;
@@ -21,7 +24,7 @@ use crate::world::{Ids, Keys, Notice, Record, Stored, World};
 /// the lost hub may have used: they are part of the ids peers know deliveries by.
 const NEXT_IDS: &str = "SELECT (SELECT greatest(coalesce(max(id), 0), 0) + 1 FROM person), (SELECT coalesce(max(id), 0) + 1 FROM record), \
      (SELECT coalesce(max(id), 0) + 1 FROM resource), (SELECT greatest(coalesce(max(id), 0), (SELECT coalesce(max(notices_above), 0) FROM restored)) + 1 FROM notice)";
-const RECORD_COLUMNS: &str =
+pub(super) const RECORD_COLUMNS: &str =
     "r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected, r.revision";
 
 /// See [`crate::store::Store::load`].
@@ -76,48 +79,29 @@ async fn subjects(reads: &Pool, keys: &Keys, world: &mut World) -> Result<(), St
             (record.facility.clone(), record.local_id.clone()),
             record.id,
         );
-        world.records.insert(record.id, record);
+        world.know(record);
     }
     Ok(())
 }
 
-/// Records of anyone a new subject may be: same birth date, same kana, or a shared insurance number.
+/// Records of anyone a new subject may be.
 async fn candidates(reads: &Pool, keys: &Keys, world: &mut World) -> Result<(), StoreError> {
+    let known = &world.by_local;
     let new: Vec<&Facts> = keys
         .subjects
         .iter()
         .zip(&keys.facts)
-        .filter(|(local, _)| !world.by_local.contains_key(*local))
+        .filter(|(local, _)| !known.contains_key(*local))
         .map(|(_, facts)| facts)
         .collect();
     if new.is_empty() {
         return Ok(());
     }
-    let births: BTreeSet<&str> = new
-        .iter()
-        .map(|facts| facts.birth_date.as_str())
-        .filter(|text| !text.is_empty())
-        .collect();
-    let kana: BTreeSet<&str> = new
-        .iter()
-        .map(|facts| facts.kana.as_str())
-        .filter(|text| !text.is_empty())
-        .collect();
-    let insured: BTreeSet<&str> = new
-        .iter()
-        .flat_map(|facts| &facts.insurance)
-        .map(String::as_str)
-        .collect();
-    let rows = query(of_candidates())
-        .bind(json(&births)?)
-        .bind(json(&kana)?)
-        .bind(json(&insured)?)
-        .fetch_all(reads)
-        .await?;
+    let rows = Shared::of(new).records()?.fetch_all(reads).await?;
     for row in rows {
         let record = record(&row, 0)?;
         world.saw(record.id, row.get(7));
-        world.records.entry(record.id).or_insert(record);
+        world.know(record);
     }
     Ok(())
 }
@@ -291,20 +275,6 @@ fn of_subjects() -> String {
     format!(
         "SELECT {RECORD_COLUMNS} FROM tuples(?1) AS k CROSS JOIN record AS r ON r.facility = k.value ->> 0 AND r.local_id = k.value ->> 1"
     )
-}
-
-/// ?1 birth dates, ?2 kana, ?3 insurance numbers.
-const ALIKE: &str = "SELECT b.id FROM texts(?1) AS k CROSS JOIN record AS b ON b.birth_date = k.value AND b.birth_date <> '' \
-     UNION SELECT n.id FROM texts(?2) AS k CROSS JOIN record AS n ON n.kana = k.value AND n.kana <> '' \
-     UNION SELECT i.record FROM texts(?3) AS k CROSS JOIN record_insurance AS i ON i.fact = k.value";
-
-/// The records somebody new may be.
-pub(super) const fn like_newcomers() -> &'static str {
-    ALIKE
-}
-
-fn of_candidates() -> String {
-    format!("SELECT {RECORD_COLUMNS} FROM record AS r WHERE r.id IN ({ALIKE})")
 }
 
 fn of_resources() -> String {

@@ -5,6 +5,7 @@
 //! chunks of 64, 16, 4 and 1 (the statement cache holds), or one statement over a JSON list.
 
 mod accept;
+mod alike;
 mod apply;
 mod beds;
 mod blobs;

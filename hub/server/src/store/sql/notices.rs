@@ -61,7 +61,7 @@ async fn known_records(reads: &Pool, ids: &str, world: &mut World) -> Result<(),
             (record.facility.clone(), record.local_id.clone()),
             record.id,
         );
-        world.records.insert(record.id, record);
+        world.know(record);
     }
     Ok(())
 }

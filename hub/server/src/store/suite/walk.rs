@@ -145,6 +145,8 @@ pub(in crate::store) async fn candidates_come_with_a_newcomer(house: &impl House
         (1, facts("カクウハナコ", "1940-04-01")),
         (2, facts("ベツノヒト", "1930-01-01")),
         (3, insured.clone()),
+        (4, facts("カクウハナコ", "1999-01-02")),
+        (5, facts("カクウハナコ", "1950-01-03")),
     ] {
         effects.records.insert(
             RecordId(id),
@@ -153,7 +155,7 @@ pub(in crate::store) async fn candidates_come_with_a_newcomer(house: &impl House
     }
     ledger.apply(effects, Vec::new()).await.unwrap();
     let mut found = world();
-    let mut newcomer = facts("カクウハナコ", "1999-01-01");
+    let mut newcomer = facts("カクウハナコ", "1999-04-01");
     newcomer.insurance = insured.insurance;
     ledger
         .load(&keys(CLINIC, "77", newcomer), &mut found)
@@ -161,7 +163,11 @@ pub(in crate::store) async fn candidates_come_with_a_newcomer(house: &impl House
         .unwrap();
     let mut ids: Vec<i64> = found.records.keys().map(|id| id.0).collect();
     ids.sort_unstable();
-    assert_eq!(ids, [1, 3], "same kana, shared insurance; not the stranger");
+    assert_eq!(
+        ids,
+        [1, 3],
+        "called the same and born on a near day, or insured alike; no stranger and no namesake"
+    );
     assert!(found.by_local.is_empty());
     let mut known = world();
     ledger
