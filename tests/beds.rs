@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use renkei_core::Code;
@@ -101,13 +102,15 @@ fn api(hub: &TestHub) -> SocketAddr {
     at.parse().unwrap()
 }
 
+fn client() -> reqwest::Client {
+    let client = reqwest::Client::builder();
+    let client = client.no_proxy().timeout(Duration::from_secs(10));
+    client.build().unwrap()
+}
+
 async fn ask(hub: &TestHub, what: &str, token: &str) -> (u16, String) {
     let url = format!("http://{}/v1/beds{what}", api(hub));
-    let client = reqwest::Client::builder()
-        .timeout(std::time::Duration::from_secs(10))
-        .build()
-        .unwrap();
-    let answer = client.get(url).bearer_auth(token).send().await.unwrap();
+    let answer = client().get(url).bearer_auth(token).send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
@@ -324,7 +327,46 @@ async fn wards_are_counted_from_stays(on: On) {
     .await;
 }
 
+/// A hospital that pushes its snapshot: who may, what is kept, and what the answers promise.
+async fn a_snapshot_is_pushed(on: On) {
+    let more = format!(
+        "[source.pushed]\nmapping = \"builtin/bed-json\"\nadapter.push = {{ listen = \"127.0.0.1:0\", \
+         facility = \"{HOSPITAL}\", token = {{ file = \"@root@/secret\" }} }}\n"
+    );
+    let hub = start(config(&on, &more), &[]).await;
+    let at = hub.hub.listening["pushed"];
+    let push = async |token: &str, key: &str, body: String| {
+        let request = client().post(format!("http://{at}/board.json"));
+        let request = request.bearer_auth(token).header("Idempotency-Key", key);
+        let answer = request.body(body).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    let snapshot = serde_json::json!({
+        "hospital": {"code": HOSPITAL, "area": "杉並区"}, "updated_at": minutes(-5).to_string(),
+        "wards": [
+            {"code": "3E", "function": "回復期", "licensed": 40, "available": {"male": 1, "female": 2}},
+            {"code": "4E", "licensed": 20, "available": {"any": -3}},
+        ]
+    });
+    let snapshot = snapshot.to_string();
+    assert_eq!(push("wrong", "1", snapshot.clone()).await, 401);
+    assert_eq!(push("s3cret", "1", snapshot.clone()).await, 200);
+    assert_eq!(push("s3cret", "1", snapshot.clone()).await, 200, "again");
+    // What cannot be read is kept, and fails where everybody sees it.
+    assert_eq!(push("s3cret", "2", "<html>".to_owned()).await, 200);
+    hub.idle().await;
+    assert_eq!(listed(&hub, &[]).await, ["3E fresh 3"]);
+    let sql = "SELECT o.state || ' ' || coalesce(o.code, '-') FROM outcome o JOIN message m USING (position) WHERE m.source = 'pushed' ORDER BY m.position";
+    let states = hub.office.texts(sql).await;
+    assert_eq!(states[0], "processed -");
+    assert!(
+        states.len() == 2 && states[1].starts_with("failed RNK-MAP-"),
+        "{states:?}"
+    );
+}
+
 on_each_store!(
+    a_snapshot_is_pushed,
     a_feed_with_bad_rows,
     the_board_is_asked_over_http,
     a_subscriber_is_told_until_it_takes_it,

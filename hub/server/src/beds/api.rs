@@ -174,7 +174,6 @@ fn refused(status: StatusCode, why: &str) -> Response {
     (status, Json(serde_json::json!({ "error": why }))).into_response()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the form `map_err` takes")]
 fn away(error: StoreError) -> Response {
     warn!(error = %chain(&error), "beds were asked for and could not be read");
     refused(
