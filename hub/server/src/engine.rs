@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,11 @@ pub enum Did {
     #[default]
     Nothing,
 }
+
+/// A group as large as one may be.
+pub const FULL: usize = usize::MAX;
+/// Messages below which mapping them is not divided among threads.
+const MAPPED_ALONE: usize = 8;
 
 /// Hears how the messages of a committed batch ended.
 pub type Finished = Arc<dyn Fn(&[(MessageId, Processed)]) + Send + Sync>;
@@ -76,8 +81,8 @@ pub struct Engine {
     /// After an unclean end the messages that may have caused it, those that waited up to this position,
     /// run one by one, each attempt counted before it; 0 = none.
     pub singly_up_to: AtomicI64,
-    /// The last batch was full.
-    pub behind: AtomicBool,
+    /// Messages in the last batch; [`FULL`] = as many as there may be: more wait behind them.
+    pub last: AtomicUsize,
     /// The message whose attempt was counted last: it is tried again in this process as often as need be,
     /// because what ends the process has not ended it.
     pub counted: AtomicI64,
@@ -111,9 +116,9 @@ impl Engine {
         })
     }
 
-    /// Whether the last batch was as large as one may be: more waits behind it.
-    pub fn is_behind(&self) -> bool {
-        self.behind.load(Ordering::Relaxed)
+    /// Messages in the last batch, or [`FULL`].
+    pub fn last(&self) -> usize {
+        self.last.load(Ordering::Relaxed)
     }
 
     /// When the next notice falls due.
@@ -155,10 +160,9 @@ impl Engine {
             singly = false;
             waiting = self.store.waiting(limits::PROCESS_BATCH).await?;
         }
-        self.behind.store(
-            singly || waiting.len() >= limits::PROCESS_BATCH,
-            Ordering::Relaxed,
-        );
+        let full = singly || waiting.len() >= limits::PROCESS_BATCH;
+        let last = if full { FULL } else { waiting.len() };
+        self.last.store(last, Ordering::Relaxed);
         Ok((waiting, singly))
     }
 
@@ -182,7 +186,7 @@ impl Engine {
 
     /// Stop 3, normalize: pure CPU on blocking threads, in parallel.
     async fn map(&self, waiting: Vec<Waiting>) -> Vec<Mapped> {
-        let share = waiting.len().div_ceil(2).max(1);
+        let share = waiting.len().div_ceil(2).max(MAPPED_ALONE);
         let mut shares = Vec::new();
         let mut waiting = waiting.into_iter().peekable();
         while waiting.peek().is_some() {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 use crate::beds::room::Room;
 use crate::config::file::{PeerAdapter, SourceAdapter};
 use crate::config::{Checked, Setup};
-use crate::engine::{Did, Engine};
+use crate::engine::{Did, Engine, FULL};
 use crate::hands::{Hands, beyond};
 use crate::inbox::gate::Gate;
 use crate::inbox::space::Space;
@@ -41,8 +41,12 @@ use crate::wake::Wake;
 /// How long a lost signal or another process's write may go unnoticed.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How long a room lets work gather once there is some: each statement costs the same for one message as
-/// for a hundred. A full group is followed by the next at once.
+/// for a hundred. Longer while much comes: nobody hears of it, and it is done with fewer statements. A
+/// full group is followed by the next at once.
 const GATHER: Duration = Duration::from_millis(10);
+const GATHER_MUCH: Duration = Duration::from_millis(50);
+/// That many in the last group are much.
+const MUCH: usize = 4;
 /// How long a room waits when there was no room: what it does would fail again, and a peer would hear the
 /// same again and again.
 const NO_ROOM: Duration = Duration::from_secs(1);
@@ -183,7 +187,7 @@ impl Hub {
                 engine: wake.stored.clone(),
                 backoff: checked.backoff,
                 breaker: Breaker::new(checked.backoff.first, checked.backoff.most),
-                behind: false,
+                last: 0,
                 unwritten: None,
             })
             .collect();
@@ -200,7 +204,7 @@ impl Hub {
             in_flight,
             outbox: wake.outbox.clone(),
             singly_up_to: AtomicI64::new(0),
-            behind: AtomicBool::new(false),
+            last: AtomicUsize::new(0),
             counted: AtomicI64::new(0),
             conflicts: AtomicU32::new(0),
             choosing: tokio::sync::Mutex::default(),
@@ -533,15 +537,13 @@ async fn run_engine(
             if stop.is_cancelled() {
                 return Ok(());
             }
-            if !engine.is_behind() {
-                tokio::time::sleep(GATHER).await;
-            }
+            tokio::time::sleep(gather(engine.last())).await;
             continue;
         }
         let next = or_later(engine.next_due().await, "not looked at")?.flatten();
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = wake.stored.notified() => tokio::time::sleep(GATHER).await,
+            () = wake.stored.notified() => tokio::time::sleep(gather(0)).await,
             () = tokio::time::sleep(until(next, engine.clock.now())) => {}
         }
     }
@@ -572,17 +574,24 @@ async fn run_courier(
             }
         };
         if did == Did::Work && !stop.is_cancelled() {
-            if !courier.behind {
-                tokio::time::sleep(GATHER).await;
-            }
+            tokio::time::sleep(gather(courier.last)).await;
             continue;
         }
         let next = or_later(courier.next_due().await, "not looked at")?.flatten();
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = signal => tokio::time::sleep(GATHER).await,
+            () = signal => tokio::time::sleep(gather(0)).await,
             () = tokio::time::sleep(until(next, courier.clock.now())) => {}
         }
+    }
+}
+
+/// How long to wait for more, by how much the last group held.
+fn gather(last: usize) -> Duration {
+    match last {
+        FULL => Duration::ZERO,
+        MUCH.. => GATHER_MUCH,
+        _ => GATHER,
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use renkei_adapters::mllp::{Config, Mllp};
 use renkei_core::{FacilityId, Shutdown, Source as _, SourceName, SystemClock};
@@ -28,6 +28,7 @@ use crate::inbox::gate::Gate;
 use crate::inbox::space::Space;
 use crate::inbox::{Ledger, Parts, Writer};
 use crate::load::messages::Kind;
+use crate::store::Store as _;
 use crate::store::blob::Folder;
 use crate::store::sql::{Access, Database};
 
@@ -38,6 +39,9 @@ const FACILITY: &str = "1312345670";
 /// Length of one turn, and turns per side at least.
 const TURN: Duration = Duration::from_secs(2);
 const TURNS: u32 = 3;
+/// How long what was accepted may take to be processed, and how often that is looked at.
+const DRAINED_WITHIN: Duration = Duration::from_secs(600);
+const LOOK: Duration = Duration::from_millis(20);
 /// The sizes measured: their labels and kinds.
 const SIZES: [(&str, Kind); 2] = [("1k3", Kind::Adt), ("8k", Kind::Oru40)];
 
@@ -151,7 +155,9 @@ async fn with_processing(
         Some(problem) => unusable(problem),
         None => unusable(&"configuration"),
     })?;
+    let place = checked.place.clone();
     let hub = Hub::build(checked, Arc::new(SystemClock)).await?;
+    let look = Database::open(&place, Access::Command).await?;
     let Some((_, address)) = hub.listening().first().cloned() else {
         return Err(unusable(&"no listener"));
     };
@@ -159,12 +165,29 @@ async fn with_processing(
     let running = tokio::spawn(hub.run(stop.clone()));
     let before = process_cpu();
     let sent = stock.send(address, CONNECTIONS, span).await?;
+    let began = Instant::now();
+    drained(&look).await?;
     let spent = process_cpu() - before;
+    let waited = began.elapsed();
     stop.cancel();
     running.await.map_err(std::io::Error::other)??;
     let mut side = Side::default();
     side.add(sent, spent);
-    side.report(report, &format!("ingest.{label}.processing"));
+    let label = format!("ingest.{label}.processing");
+    side.report(report, &label);
+    report.add(format!("{label}.drained_after"), waited.as_secs_f64(), "s");
+    Ok(())
+}
+
+/// Waits until everything that was accepted is processed: its CPU belongs to the messages.
+async fn drained(ledger: &Database) -> Result<(), Failure> {
+    let began = Instant::now();
+    while ledger.newest_of_oldest(1).await?.is_some() {
+        if began.elapsed() > DRAINED_WITHIN {
+            return Err(Failure::Message("the hub does not get on".to_owned()));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use renkei_core::{
 use tracing::{Instrument as _, debug, info, warn};
 
 use crate::config::Setup;
-use crate::engine::Did;
+use crate::engine::{Did, FULL};
 use crate::killpoint::{Point, reached};
 use crate::observe::meter::{self, Verb};
 use crate::observe::trace;
@@ -95,8 +95,8 @@ pub struct Courier {
     pub backoff: Backoff,
     /// Pauses the sink when the peer is unavailable.
     pub breaker: Breaker,
-    /// The last group was as large as one may be: more waits behind it.
-    pub behind: bool,
+    /// Deliveries in the last group; [`FULL`] = as many as there may be: more wait behind them.
+    pub last: usize,
     /// What became of a group that the ledger could not take yet: forgotten, it would look as if it had
     /// never left.
     pub unwritten: Option<Told>,
@@ -139,7 +139,7 @@ impl Courier {
             in_flight.extend(due.iter().map(|due| due.id.clone()));
             due
         };
-        self.behind = due.len() >= limit;
+        self.last = if due.len() >= limit { FULL } else { due.len() };
         if due.is_empty() {
             return Ok(Did::Nothing);
         }

@@ -52,13 +52,15 @@ pub fn apply(
     for withdrawal in &draft.withdrawals {
         withdraw(world, message, withdrawal, record, &mut changes);
     }
-    if let Some(record) = record {
+    if let Some(record) = record
+        && !draft.complete_scopes.is_empty()
+    {
+        let named: Vec<String> = draft
+            .resources
+            .iter()
+            .map(|resource| logical_id(&resource.key, &changes))
+            .collect();
         for scope in &draft.complete_scopes {
-            let named: Vec<String> = draft
-                .resources
-                .iter()
-                .map(|resource| logical_id(&resource.key, &changes))
-                .collect();
             withdraw_absent(world, message, record, scope, &named, &mut changes);
         }
     }

@@ -12,7 +12,7 @@ mod verdict;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -212,7 +212,7 @@ impl Run {
             in_flight: in_flight.clone(),
             outbox: wake.outbox.clone(),
             singly_up_to: AtomicI64::new(0),
-            behind: AtomicBool::new(false),
+            last: AtomicUsize::new(0),
             counted: AtomicI64::new(0),
             conflicts: AtomicU32::new(0),
             choosing: tokio::sync::Mutex::default(),
@@ -229,7 +229,7 @@ impl Run {
             setup: self.setup.clone(),
             clock: self.clock.clone(),
             in_flight,
-            behind: false,
+            last: 0,
             unwritten: None,
             engine: wake.stored.clone(),
             backoff,

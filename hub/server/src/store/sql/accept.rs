@@ -25,8 +25,12 @@ const REFUSED: Shape = Shape {
     tail: "",
 };
 
-/// Repeats of the group's control ids.
+/// Repeats of the group's control ids, ?1.
 pub(super) const LOOKUP: &str = "SELECT source, control_hash, body_hash, position FROM message WHERE control_hash IN (SELECT value FROM ints(?1))";
+
+/// And the next position: the file has one writer.
+pub(super) const LOOKUP_AND_NEXT: &str = "SELECT source, control_hash, body_hash, position FROM message WHERE control_hash IN (SELECT value FROM ints(?1)) \
+     UNION ALL SELECT NULL, NULL, NULL, coalesce(max(position), 0) + 1 FROM message";
 
 /// Body hashes and positions of earlier messages, by source and hash of the control id.
 type Known = HashMap<(String, i64), Vec<([u8; 32], i64)>>;
@@ -49,19 +53,7 @@ pub(super) async fn accept(
         .iter()
         .map(|prepared| control_hash(&prepared.message.dedup_key))
         .collect();
-    let mut known = Known::new();
-    let rows = query(LOOKUP)
-        .bind(json(&hashes)?)
-        .fetch_all(&mut *tx)
-        .await?;
-    for row in rows {
-        let body: [u8; 32] = row.get::<Vec<u8>>(2).try_into().unwrap_or([0; 32]);
-        known
-            .entry((row.get(0), row.get(1)))
-            .or_default()
-            .push((body, row.get(3)));
-    }
-    let mut positions = positions(tx, group.len()).await?.into_iter();
+    let (mut known, mut positions) = known(tx, &hashes).await?;
     let mut receipts = Vec::with_capacity(group.len());
     let mut new = Vec::with_capacity(group.len());
     for (prepared, control_hash) in group.iter().zip(hashes) {
@@ -96,25 +88,38 @@ pub(super) async fn accept(
     Ok(receipts)
 }
 
-/// Positions for a group. The file has one writer, so the next ones are free; on the server a sequence
-/// hands them out, and what another hub commits meanwhile may lie between them.
-async fn positions(tx: &mut Conn, count: usize) -> Result<Vec<i64>, StoreError> {
-    let count = i64::try_from(count).unwrap_or(i64::MAX);
-    match tx.dialect() {
-        Dialect::Sqlite => {
-            let next = query("SELECT coalesce(max(position), 0) + 1 FROM message")
-                .fetch_one(tx)
-                .await?
-                .get::<i64>(0);
-            Ok((next..next.saturating_add(count)).collect())
+/// What is known of the group's control ids, and positions for its messages. On a server a sequence hands
+/// them out, and what another hub commits meanwhile may lie between them.
+async fn known(
+    tx: &mut Conn,
+    hashes: &[i64],
+) -> Result<(Known, Box<dyn Iterator<Item = i64> + Send>), StoreError> {
+    let (text, mut positions): (_, Box<dyn Iterator<Item = i64> + Send>) = match tx.dialect() {
+        Dialect::Sqlite => (LOOKUP_AND_NEXT, Box::new(std::iter::empty())),
+        Dialect::Postgres => {
+            let next = query(
+                "SELECT nextval(pg_get_serial_sequence('message', 'position')) FROM generate_series(1, ?1)",
+            )
+            .bind(i64::try_from(hashes.len()).unwrap_or(i64::MAX))
+            .column(&mut *tx)
+            .await?;
+            (LOOKUP, Box::new(next.into_iter()))
         }
-        Dialect::Postgres => Ok(query(
-            "SELECT nextval(pg_get_serial_sequence('message', 'position')) FROM generate_series(1, ?1)",
-        )
-        .bind(count)
-        .column(tx)
-        .await?),
+    };
+    let mut known = Known::new();
+    let rows = query(text).bind(json(&hashes)?).fetch_all(&mut *tx).await?;
+    for row in rows {
+        let Some(source) = row.get::<Option<String>>(0) else {
+            positions = Box::new(row.get::<i64>(3)..);
+            continue;
+        };
+        let body: [u8; 32] = row.get::<Vec<u8>>(2).try_into().unwrap_or([0; 32]);
+        known
+            .entry((source, row.get(1)))
+            .or_default()
+            .push((body, row.get(3)));
     }
+    Ok((known, positions))
 }
 
 async fn insert(tx: &mut Conn, new: &[Numbered<'_>]) -> Result<(), StoreError> {

@@ -30,9 +30,13 @@ const OF_APPLY: usize = 10;
 const OF_FINISH: usize = 12;
 const OF_DUE: usize = 4;
 
-/// Statements for so many rows of one table: by 64, by 16, by 4, and the rest one by one.
+/// Statements for so many rows of one table: by 64, one each for 32, 16 and 8, and one for the rest.
 fn chunks(rows: usize) -> usize {
-    rows / 64 + rows % 64 / 16 + rows % 16 / 4 + rows % 4
+    rows / 64
+        + rows % 64 / 32
+        + rows % 32 / 16
+        + rows % 16 / 8
+        + usize::from(!rows.is_multiple_of(8))
 }
 
 fn said(ledger: &Database) -> usize {

@@ -2,7 +2,7 @@
 //! cut). One writer task owns the one write connection; reads go through a small pool.
 //!
 //! sqlx crosses to a worker thread per statement, so every verb is written in sets: multi-row VALUES in
-//! chunks of 64, 16, 4 and 1 (the statement cache holds), or one statement over a JSON list.
+//! chunks of a few sizes (the statement cache holds), or one statement over a JSON list.
 
 mod accept;
 mod alike;

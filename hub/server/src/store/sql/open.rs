@@ -31,6 +31,8 @@ const CHECKPOINT_BYTES: i64 = 64 * 1024 * 1024;
 /// reader forgets its pages whenever something was committed.
 const WRITERS_PAGES: &str = "-65536";
 const READERS_PAGES: &str = "-8192";
+/// Statements a connection keeps ready: all there are, in the sizes they come in.
+const STATEMENTS: usize = 384;
 /// Readers at a time.
 const READERS: u32 = 4;
 /// Writers on a server: one for each priority.
@@ -122,8 +124,10 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // What undoes half a statement is not written to a file first.
+            .pragma("temp_store", "MEMORY")
             .busy_timeout(Duration::from_secs(10))
-            .statement_cache_capacity(256)
+            .statement_cache_capacity(STATEMENTS)
             .disable_statement_logging();
         let said = Said::default();
         let mut conn = Conn {
@@ -172,7 +176,7 @@ impl Database {
             .0
             .clone()
             .application_name("renkei")
-            .statement_cache_capacity(256)
+            .statement_cache_capacity(STATEMENTS)
             .disable_statement_logging()
             .options(SESSION)
             .options([("statement_timeout", limit(access).as_millis().to_string())]);

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use super::speak::{Conn, Dialect, Query, Text, query, spell};
 use crate::store::StoreError;
 
-/// Rows per statement. The largest keeps the widest table (22 columns) far below SQLite's limit of
+/// Rows per statement: a small group is one statement, a larger one a few. The largest keeps the widest table (22 columns) far below SQLite's limit of
 /// 32,766 parameters.
-const SIZES: [usize; 4] = [64, 16, 4, 1];
+const SIZES: [usize; 11] = [64, 32, 16, 8, 7, 6, 5, 4, 3, 2, 1];
 
 /// A statement with its parameters so far.
 pub(super) type Filling = Query;

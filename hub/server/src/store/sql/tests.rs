@@ -203,7 +203,7 @@ async fn a_changed_audit_line_is_found() {
 /// What is said for every group.
 pub(super) fn hot(dialect: Dialect) -> Vec<(&'static str, String)> {
     let mut statements: Vec<(&str, String)> = vec![
-        ("accept lookup", accept::LOOKUP.to_owned()),
+        ("accept lookup", accept::LOOKUP_AND_NEXT.to_owned()),
         ("due deliveries", deliveries::due_text()),
         ("next delivery", deliveries::NEXT.to_owned()),
         ("finish", deliveries::FINISH.to_owned()),
