@@ -123,8 +123,16 @@ async fn known(
 }
 
 async fn insert(tx: &mut Conn, new: &[Numbered<'_>]) -> Result<(), StoreError> {
+    let mut rows: Vec<&Numbered<'_>> = new.iter().collect();
+    if tx.dialect() == Dialect::Postgres {
+        // Two hubs that are told the same in another order must not wait for each other.
+        rows.sort_by_key(|row| {
+            let source = row.prepared.message.source.as_str();
+            (source, row.control_hash, row.prepared.sha256)
+        });
+    }
     let inserted = MESSAGES
-        .execute(tx, new, |query, row| {
+        .execute(tx, &rows, |query, row| {
             let message = &row.prepared.message;
             let body = match &row.prepared.body {
                 StoredBody::Inline(bytes) => Some(bytes.clone()),

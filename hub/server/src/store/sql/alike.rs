@@ -12,9 +12,9 @@ use crate::store::StoreError;
 /// they whose birth date agrees in two of year, month and day: a common name has thousands of bearers.
 const ALIKE: &str = "WITH called AS MATERIALIZED (SELECT k.value ->> 0 AS kana, k.value ->> 1 AS born FROM tuples(?2) AS k) \
      SELECT b.id FROM texts(?1) AS k CROSS JOIN record AS b ON b.birth_date = k.value AND b.birth_date <> '' \
-     UNION SELECT n.id FROM called AS c CROSS JOIN record AS n ON n.kana = c.kana AND n.kana <> '' \
-     AND (substr(n.birth_date, 1, 7) = substr(c.born, 1, 7) OR substr(n.birth_date, 5) = substr(c.born, 5) \
-     OR (substr(n.birth_date, 1, 4) = substr(c.born, 1, 4) AND substr(n.birth_date, 8) = substr(c.born, 8))) \
+     UNION SELECT n.id FROM called AS k CROSS JOIN record AS n ON n.kana = k.kana AND n.kana <> '' \
+     AND (substr(n.birth_date, 1, 7) = substr(k.born, 1, 7) OR substr(n.birth_date, 5) = substr(k.born, 5) \
+     OR (substr(n.birth_date, 1, 4) = substr(k.born, 1, 4) AND substr(n.birth_date, 8) = substr(k.born, 8))) \
      UNION SELECT i.record FROM texts(?3) AS k CROSS JOIN record_insurance AS i ON i.fact = k.value";
 
 /// What a record has to share with somebody new to be compared with them; see [`crate::identify::compare`].
