@@ -307,7 +307,11 @@ async fn posted_and_overlaid(on: On) {
     let person = Person::synthetic(9);
     let hub = start(&on, std::slice::from_ref(&person)).await;
     let url = format!("http://{}/results/r9.csv", hub.hub.listening["posted"]);
-    let http = reqwest::Client::new();
+    let patience = std::time::Duration::from_secs(30);
+    let http = reqwest::Client::builder()
+        .timeout(patience)
+        .build()
+        .unwrap();
     let rows = HEAD.to_owned() + &row(&person, "901", "A01", "アルブミン", "3.10,g/dL,L");
     let (body, ..) = encoding_rs::SHIFT_JIS.encode(&rows);
     for (token, expected) in [("other", 401), ("s3cret", 200), ("s3cret", 200)] {

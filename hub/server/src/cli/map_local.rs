@@ -177,6 +177,10 @@ fn test(names: &[String]) -> anyhow::Result<Exit> {
 const LOOK: Duration = Duration::from_millis(300);
 
 /// Checks and tests at every save, for ever.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a command of its own: nothing runs beside it"
+)]
 fn watch(name: &str) -> anyhow::Result<Exit> {
     let names = [name.to_owned()];
     let folder = Folder::of(Path::new(name));
