@@ -341,7 +341,8 @@ async fn posted_and_overlaid(on: On) {
 /// Beside an editor: every save is checked and tested again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mapping_is_watched_while_it_is_written() {
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
+    use tokio::process::Command;
     let folders = site();
     let yaml = folders.path("maps/kitatama-lab.yaml");
     let said = folders.path("said");
@@ -350,6 +351,7 @@ async fn a_mapping_is_watched_while_it_is_written() {
         .arg(&yaml)
         .stdout(std::fs::File::create(&said).unwrap())
         .stderr(Stdio::null())
+        .kill_on_drop(true)
         .spawn()
         .unwrap();
     let times = |what: &str| {
@@ -364,8 +366,7 @@ async fn a_mapping_is_watched_while_it_is_written() {
     until("the test fails", async || times("-- not yet") >= 1).await;
     std::fs::write(&yaml, &right).unwrap();
     until("it is fine again", async || times("-- fine") == 2).await;
-    watching.kill().unwrap();
-    watching.wait().unwrap();
+    watching.kill().await.unwrap();
 }
 
 /// Proposals for a laboratory's own codes, accepted by a person, are the table the mapping reads.
