@@ -176,24 +176,153 @@ const GIVENS: [(&str, &str, Sex); 8] = [
     ("東二", "トウジ", Sex::Male),
 ];
 
+/// Names of whoever has a higher number: a city has more names than a test.
+const MORE_FAMILIES: [(&str, &str); 48] = [
+    ("佐藤", "サトウ"),
+    ("鈴木", "スズキ"),
+    ("田中", "タナカ"),
+    ("伊藤", "イトウ"),
+    ("中村", "ナカムラ"),
+    ("小林", "コバヤシ"),
+    ("加藤", "カトウ"),
+    ("吉田", "ヨシダ"),
+    ("山田", "ヤマダ"),
+    ("佐々木", "ササキ"),
+    ("山口", "ヤマグチ"),
+    ("井上", "イノウエ"),
+    ("木村", "キムラ"),
+    ("林", "ハヤシ"),
+    ("斎藤", "サイトウ"),
+    ("清水", "シミズ"),
+    ("山崎", "ヤマザキ"),
+    ("森", "モリ"),
+    ("池田", "イケダ"),
+    ("阿部", "アベ"),
+    ("石井", "イシイ"),
+    ("小川", "オガワ"),
+    ("前田", "マエダ"),
+    ("岡田", "オカダ"),
+    ("長谷川", "ハセガワ"),
+    ("藤田", "フジタ"),
+    ("後藤", "ゴトウ"),
+    ("近藤", "コンドウ"),
+    ("村上", "ムラカミ"),
+    ("遠藤", "エンドウ"),
+    ("青木", "アオキ"),
+    ("福田", "フクダ"),
+    ("西村", "ニシムラ"),
+    ("太田", "オオタ"),
+    ("三浦", "ミウラ"),
+    ("藤原", "フジワラ"),
+    ("岡本", "オカモト"),
+    ("中川", "ナカガワ"),
+    ("原田", "ハラダ"),
+    ("小野", "オノ"),
+    ("竹内", "タケウチ"),
+    ("和田", "ワダ"),
+    ("中山", "ナカヤマ"),
+    ("石田", "イシダ"),
+    ("上田", "ウエダ"),
+    ("森田", "モリタ"),
+    ("酒井", "サカイ"),
+    ("宮崎", "ミヤザキ"),
+];
+const GIVEN_STEMS: [(&str, &str); 37] = [
+    ("和", "カズ"),
+    ("幸", "ユキ"),
+    ("正", "マサ"),
+    ("義", "ヨシ"),
+    ("弘", "ヒロ"),
+    ("清", "キヨ"),
+    ("静", "シズ"),
+    ("文", "フミ"),
+    ("富", "トミ"),
+    ("春", "ハル"),
+    ("秋", "アキ"),
+    ("千", "チ"),
+    ("久", "ヒサ"),
+    ("光", "ミツ"),
+    ("信", "ノブ"),
+    ("孝", "タカ"),
+    ("友", "トモ"),
+    ("重", "シゲ"),
+    ("安", "ヤス"),
+    ("松", "マツ"),
+    ("竹", "タケ"),
+    ("梅", "ウメ"),
+    ("房", "フサ"),
+    ("照", "テル"),
+    ("道", "ミチ"),
+    ("恒", "ツネ"),
+    ("国", "クニ"),
+    ("勝", "カツ"),
+    ("貞", "サダ"),
+    ("末", "スエ"),
+    ("睦", "ムツ"),
+    ("豊", "トヨ"),
+    ("喜", "キ"),
+    ("栄", "エイ"),
+    ("敏", "トシ"),
+    ("直", "ナオ"),
+    ("由", "ヨリ"),
+];
+const GIVEN_ENDS: [(&str, &str, Sex); 12] = [
+    ("子", "コ", Sex::Female),
+    ("江", "エ", Sex::Female),
+    ("美", "ミ", Sex::Female),
+    ("代", "ヨ", Sex::Female),
+    ("香", "カ", Sex::Female),
+    ("乃", "ノ", Sex::Female),
+    ("男", "オ", Sex::Male),
+    ("一", "イチ", Sex::Male),
+    ("彦", "ヒコ", Sex::Male),
+    ("郎", "ロウ", Sex::Male),
+    ("吉", "キチ", Sex::Male),
+    ("人", "ト", Sex::Male),
+];
+/// The first of a city.
+const CITY: u64 = 10_000;
+
+/// Family name, given name, their kana, sex.
+fn name(number: u64) -> ([String; 2], [String; 2], Sex) {
+    let pick =
+        |length: usize, step: u64| usize::try_from(number / step % length as u64).unwrap_or(0);
+    if number < CITY {
+        let (family, kana_family) = FAMILIES[pick(FAMILIES.len(), 1)];
+        let (given, kana_given, sex) = GIVENS[pick(GIVENS.len(), 12)];
+        return (
+            [family, given].map(str::to_owned),
+            [kana_family, kana_given].map(str::to_owned),
+            sex,
+        );
+    }
+    let families = MORE_FAMILIES.len();
+    let (family, kana_family) = MORE_FAMILIES[pick(families, 1)];
+    let (stem, kana_stem) = GIVEN_STEMS[pick(GIVEN_STEMS.len(), families as u64)];
+    let stems = (families * GIVEN_STEMS.len()) as u64;
+    let (end, kana_end, sex) = GIVEN_ENDS[pick(GIVEN_ENDS.len(), stems)];
+    (
+        [family.to_owned(), format!("{stem}{end}")],
+        [kana_family.to_owned(), format!("{kana_stem}{kana_end}")],
+        sex,
+    )
+}
+
 impl Person {
     /// An invented person, the same for the same number. Names hold delimiter bytes in
     /// ISO-2022-JP on purpose (本 `\`, 京 `~`, 糖 `|`).
     #[must_use]
     pub fn synthetic(number: u64) -> Self {
-        let pick =
-            |length: usize, step: u64| usize::try_from(number / step % length as u64).unwrap_or(0);
-        let (family, kana_family) = FAMILIES[pick(FAMILIES.len(), 1)];
-        let (given, kana_given, sex) = GIVENS[pick(GIVENS.len(), 12)];
+        let ([family, given], [kana_family, kana_given], sex) = name(number);
         let days = i32::try_from(number.wrapping_mul(7919) % 14_600).unwrap_or(0);
         let birth = Date::constant(1925, 1, 1);
         let birth = birth.checked_add(jiff::ToSpan::days(days)).unwrap_or(birth);
         Self {
             local_id: format!("{:010}", number % 10_000_000_000),
-            family: family.to_owned(),
-            given: given.to_owned(),
-            kana_family: kana_family.to_owned(),
-            kana_given: kana_given.to_owned(),
+            family,
+            given,
+            kana_family,
+            kana_given,
             birth,
             sex,
             phone: format!("03-0000-{:04}", number % 10_000),
