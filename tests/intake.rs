@@ -69,7 +69,7 @@ fn traces(person: &Person) -> Vec<Vec<u8>> {
     traces
 }
 
-/// Everything that lies below a folder, and every body in the ledger, unpacked.
+/// Everything that lies below a folder, and every body in the ledger, unpacked: of messages and of resources.
 async fn everything(hub: &TestHub) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     files(&hub.folders.data(), &mut found);
@@ -79,17 +79,14 @@ async fn everything(hub: &TestHub) -> Vec<(String, Vec<u8>)> {
             files(&path, &mut found);
         }
     }
-    let packed = hub
-        .office
-        .blobs("SELECT body FROM message WHERE body IS NOT NULL")
-        .await;
-    for body in packed {
-        let (mark, bytes) = body.split_first().unwrap();
-        let bytes = match mark {
-            0 => bytes.to_vec(),
-            _ => zstd::bulk::decompress(bytes, 64 * 1024 * 1024).unwrap(),
-        };
-        found.push(("a stored message".to_owned(), bytes));
+    let messages = "SELECT body FROM message WHERE body IS NOT NULL";
+    for packed in hub.office.blobs(messages).await {
+        let body = renkei::store::unpack(&packed).unwrap().to_vec();
+        found.push(("a stored message".to_owned(), body));
+    }
+    for packed in hub.office.blobs("SELECT body FROM version").await {
+        let text = renkei::store::unpack_text(&packed).unwrap();
+        found.push(("a stored resource".to_owned(), text.into_bytes()));
     }
     let rows = hub.office.all_rows().await;
     found.extend(

@@ -121,10 +121,8 @@ async fn read(
         let there = if body.is_empty() {
             known.has_blob(folder, &hash)
         } else {
-            known.is_right(&hash, body, |body| match body.split_first() {
-                Some((0, plain)) => Some(plain.to_vec()),
-                Some((_, packed)) => zstd::bulk::decompress(packed, 64 * 1024 * 1024).ok(),
-                None => None,
+            known.is_right(&hash, body, |body| {
+                renkei::store::unpack(body).map(|body| body.to_vec())
             })
         };
         if !there {

@@ -26,7 +26,7 @@ use renkei_core::{
 };
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-pub use packed::{pack, unpack_text};
+pub use packed::{pack, unpack, unpack_text};
 
 use crate::world::{ChannelChange, Due, Effects, Finish, Keys, World};
 

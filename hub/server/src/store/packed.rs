@@ -72,7 +72,7 @@ pub fn pack(body: &[u8]) -> Vec<u8> {
 }
 
 /// A message out of its stored form; `None` when that is damaged.
-pub(super) fn unpack(packed: &[u8]) -> Option<Bytes> {
+pub fn unpack(packed: &[u8]) -> Option<Bytes> {
     let (how, rest) = packed.split_first()?;
     match *how {
         PLAIN => Some(Bytes::copy_from_slice(rest)),
