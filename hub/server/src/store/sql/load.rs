@@ -161,7 +161,9 @@ async fn all_notices(
         .fetch_all(reads)
         .await?;
     for row in rows {
-        let notice = notice(&row)?;
+        let mut notice = notice(&row)?;
+        // Only settling answers a request to route again; a message that touches the notice does not.
+        notice.reroute = None;
         world.notices.insert(notice.id, notice);
     }
     Ok(())

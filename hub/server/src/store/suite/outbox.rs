@@ -1,5 +1,7 @@
 //! Notices due, deliveries, receipts.
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 use renkei_core::{
     ChannelId, Code, DeliveryId, MessageId, NoticeId, PeerReceipt, PeerRef, Profession,
@@ -89,6 +91,16 @@ pub(in crate::store) async fn a_later_reroute_survives(house: &impl House) {
         ledger.finish(Vec::new(), vec![change])
     };
     ask().await.unwrap();
+    // A message that touches the notice meanwhile answers nothing.
+    let mut touched = super::fixture::world();
+    let of_message = keys(HOSPITAL, "0001", facts("", ""));
+    ledger.load(&of_message, &mut touched).await.unwrap();
+    let effects = Effects {
+        notices: BTreeMap::from([(NoticeId(1), touched.notices[&NoticeId(1)].clone())]),
+        ..Effects::default()
+    };
+    ledger.apply(effects, Vec::new()).await.unwrap();
+    assert_eq!(ledger.due_notices(at(0), 10).await.unwrap(), [NoticeId(1)]);
     let mut world = world();
     ledger
         .load_notices(&[NoticeId(1)], &mut world)
