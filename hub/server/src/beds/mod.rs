@@ -2,7 +2,7 @@
 //!
 //! [`board`] judges the rows a mapping made (called by `pipeline`, pure), the ledger keeps one row per ward
 //! and the history ([`crate::store::beds`]), [`view`] answers questions (called by `cli` and [`api`]),
-//! [`tell`] tells subscribers, [`derive`] counts a ward from its open stays. No patient is in any of it, so
+//! [`tell`] tells subscribers, [`mod@derive`] counts a ward from its open stays. No patient is in any of it, so
 //! nothing here goes through identity, consent or channels. What is not fresh is never shown as free.
 
 pub mod api;

@@ -260,7 +260,24 @@ fn touch(world: &mut World, mapped: &Mapped, mut notice: Notice, item: Option<&I
         )
     });
     notice.backfill = mapped.replay || mapped.message.meta.backfill;
+    if at_once && notice.urgency != Urgency::U0 {
+        earlier_go_first(world, &notice);
+    }
     world.put_notice(notice);
+}
+
+/// What happened to a person before something that is told at once does not wait any longer: a discharge
+/// is not heard of after the next admission.
+fn earlier_go_first(world: &mut World, at_once: &Notice) {
+    let settling = world.notices.values().filter(|other| {
+        other.person == at_once.person
+            && other.occurred_at < at_once.occurred_at
+            && other.due_at.is_some_and(|due| due > world.now)
+    });
+    for mut earlier in settling.cloned().collect::<Vec<_>>() {
+        earlier.due_at = Some(world.now);
+        world.put_notice(earlier);
+    }
 }
 
 fn later(at: Timestamp, wait: std::time::Duration) -> Timestamp {

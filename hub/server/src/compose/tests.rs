@@ -103,6 +103,26 @@ fn messages_of_one_discharge_become_one_notice() {
 }
 
 #[test]
+fn a_discharge_that_settles_is_told_before_the_next_admission() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::Doctor]);
+    let told = hub.after(0);
+    hub.delivered(&told);
+    hub.send(&discharge(21, "06"));
+    assert!(hub.after(1).is_empty(), "it settles first");
+    let back = day(22);
+    let again = Event::new(back, &crate::rehearsal::person(), What::Admit).stay(&Stay::demo(back));
+    hub.send(&again);
+    let kinds: Vec<String> = hub
+        .after(0)
+        .iter()
+        .map(|post| post.post.headline.chars().take(4).collect())
+        .collect();
+    assert_eq!(kinds, ["【退院】", "【入院】"]);
+}
+
+#[test]
 fn a_changed_prescription_corrects_and_a_later_result_does_not() {
     let mut hub = Rehearsal::new();
     hub.send(&admission());

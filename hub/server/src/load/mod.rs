@@ -3,7 +3,7 @@
 //! The generator is open-loop: a slow answer delays nothing, and time is counted from the planned
 //! instant, so that a hub which stops for a second cannot hide the messages that would have come in
 //! that second. People are invented ([`messages`]), the plan is a pure function of its seed ([`plan`]),
-//! and memory is bounded whatever the hub does ([`line`]).
+//! and memory is bounded whatever the hub does ([`mod@line`]).
 //!
 //! Called by `cli::load` and by `bench walk`. It knows nothing of the hub but an address to send to
 //! and, to watch it, its ledger ([`watch`]).

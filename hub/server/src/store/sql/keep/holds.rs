@@ -56,7 +56,7 @@ pub(super) async fn release(
     Ok(true)
 }
 
-/// See [`crate::store::keeper::Keeper::holds`].
+/// See [`crate::store::keeper::Keeper::list_holds`].
 pub(super) async fn list(reads: &Pool) -> Result<Vec<HoldLine>, StoreError> {
     let rows = query("SELECT facility, local_id, reason, actor, at, released_at, released_by FROM hold ORDER BY id DESC")
         .fetch_all(reads)
