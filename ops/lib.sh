@@ -118,7 +118,10 @@ need_packages() {
     exit $not_ready
 }
 
-# Builds the binary, with cargo's own progress. Quick when nothing has changed.
+# Builds the binary, with cargo's own progress. Quick when nothing has changed. RENKEI_BUILD_ALL: with
+# everything else, as the tests do, because cargo builds what is shared once for each selection.
 build_renkei() {
-    (cd "$root" && cargo build --release --locked -p renkei) >&2
+    local what=(-p renkei)
+    [ -z "${RENKEI_BUILD_ALL:-}" ] || what=(--workspace)
+    (cd "$root" && cargo build --release --locked "${what[@]}") >&2
 }

@@ -20,8 +20,8 @@ use crate::story::{self, Dice};
 const INPATIENTS: usize = 600;
 const OUTPATIENTS: usize = 200;
 const CONNECTIONS: usize = 8;
-/// Results an outpatient can have at most.
-const RESULTS: usize = 1_000;
+/// Results an outpatient can have at most: a quick hub takes hundreds of thousands before it is killed often enough.
+const RESULTS: usize = 2_500;
 const ACKNOWLEDGED: usize = 20_000;
 const KILLS: usize = 52;
 const KILLS_PER_POINT: usize = 5;
