@@ -16,7 +16,7 @@ use crate::sender::Sender;
 use crate::stores::On;
 use crate::story::{self, Dice};
 
-const INPATIENTS: usize = 120;
+const INPATIENTS: usize = 240;
 const OUTPATIENTS: usize = 60;
 const CONNECTIONS: usize = 6;
 /// Results an outpatient can have at most.
