@@ -16,13 +16,15 @@ use crate::sender::Sender;
 use crate::stores::On;
 use crate::story::{self, Dice};
 
-const INPATIENTS: usize = 240;
+const INPATIENTS: usize = 300;
 const OUTPATIENTS: usize = 60;
 const CONNECTIONS: usize = 6;
 /// Results an outpatient can have at most.
 const RESULTS: usize = 400;
 /// Messages that must be processed before the next thing happens.
 const PROGRESS: i64 = 150;
+/// Messages that wait: while there are so many, no more are sent.
+const ENOUGH: i64 = 60;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What happens to a hub.
@@ -115,7 +117,10 @@ impl Hubs {
     async fn progress(&self, what: &str, sender: &Sender, more: i64) {
         let before = self.processed().await;
         until_within(what, PATIENCE, async || {
-            sender.tell(|orders| orders.story += 1);
+            // Not faster than it is taken: the story must last for everything that happens.
+            if self.office.number("SELECT count(*) FROM waiting").await < ENOUGH {
+                sender.tell(|orders| orders.story += 1);
+            }
             self.processed().await - before >= more
         })
         .await;
