@@ -21,6 +21,17 @@ mod entries;
 use entries::Place;
 pub(in crate::local) use entries::{ITEM_KEYS, RESOURCE_KEYS};
 
+/// What a subject may say.
+pub(in crate::local) const SUBJECT: &[&str] = &[
+    "local_id",
+    "kana",
+    "kanji",
+    "birth_date",
+    "sex",
+    "phone",
+    "address",
+];
+
 /// Keys of a mapping.
 pub(in crate::local) const KEYS: &[&str] = &[
     "map",
@@ -286,16 +297,7 @@ impl Loader<'_, '_> {
     }
 
     fn subject(&mut self, node: &Node) -> Option<SubjectPlan> {
-        let known = [
-            "local_id",
-            "kana",
-            "kanji",
-            "birth_date",
-            "sex",
-            "phone",
-            "address",
-        ];
-        self.map(node, &known);
+        self.map(node, SUBJECT);
         let text = |loader: &mut Self, name: &str| {
             loader.expression(node.get(name), &format!("subject.{name}"), Kinds::SCALAR)
         };
