@@ -54,7 +54,7 @@ const CONFLICTS: u32 = 16;
 /// in a row, with pauses, mean that this message can never be written.
 const CONFLICTS_OF_ONE: u32 = 128;
 /// Notices settled in one transaction at most.
-const SETTLE_BATCH: usize = 32;
+const SETTLE_BATCH: usize = 64;
 
 /// Everything the engine works with.
 pub struct Engine {
@@ -81,7 +81,8 @@ pub struct Engine {
     /// After an unclean end the messages that may have caused it, those that waited up to this position,
     /// run one by one, each attempt counted before it; 0 = none.
     pub singly_up_to: AtomicI64,
-    /// Messages in the last batch; [`FULL`] = as many as there may be: more wait behind them.
+    /// Messages in the last batch; [`FULL`] = as many messages or notices as there may be: more wait behind
+    /// them.
     pub last: AtomicUsize,
     /// The message whose attempt was counted last: it is tried again in this process as often as need be,
     /// because what ends the process has not ended it.
@@ -295,6 +296,9 @@ impl Engine {
         let due = self.store.due_notices(now, SETTLE_BATCH).await?;
         if due.is_empty() {
             return Ok(Did::Nothing);
+        }
+        if due.len() == SETTLE_BATCH {
+            self.last.store(FULL, Ordering::Relaxed);
         }
         let began = Instant::now();
         let effects = self.compose(&due, now).await?;

@@ -168,14 +168,21 @@ fn mixed(report: &mut Report, options: &Options, phase: &Phase, posts: u64) -> f
     let secs = options.seconds.min(phase.sent.took.as_secs_f64());
     let per_second = |count: u64| ratio(count, 1) / secs;
     let accepted = per_second(tally.accepted);
-    let (waiting, pending) = (
+    let (waiting, unsettled, pending) = (
         phase.growth(|one| one.waiting),
+        phase.growth(|one| one.unsettled),
         phase.growth(|one| one.pending + one.sent),
     );
     // Deliveries that pile up are messages that did not arrive, by as many as a message brings.
     let deliveries_per_message = ratio(posts.max(1), tally.accepted.max(1));
-    let reached = accepted - waiting.max(0.0) - pending.max(0.0) / deliveries_per_message;
-    let grows = waiting > GROWS * accepted || pending > GROWS * accepted * deliveries_per_message;
+    // A notice is of at least one message.
+    let reached = accepted
+        - waiting.max(0.0)
+        - unsettled.max(0.0)
+        - pending.max(0.0) / deliveries_per_message;
+    let grows = waiting > GROWS * accepted
+        || unsettled > GROWS * accepted
+        || pending > GROWS * accepted * deliveries_per_message;
     report.add("walk.reached", reached, "messages/s");
     report.add("walk.offered", per_second(tally.offered), "messages/s");
     report.add("walk.acknowledged", accepted, "messages/s");
@@ -187,10 +194,12 @@ fn mixed(report: &mut Report, options: &Options, phase: &Phase, posts: u64) -> f
     report.add("walk.posts_per_message", deliveries_per_message, "posts");
     report.add("walk.backlog_grows", f64::from(u8::from(grows)), "yes=1");
     report.add("walk.waiting_growth", waiting, "messages/s");
+    report.add("walk.unsettled_growth", unsettled, "notices/s");
     report.add("walk.pending_growth", pending, "deliveries/s");
     let most = phase.most();
     for (label, value, unit) in [
         ("walk.waiting_most", most.waiting, "messages"),
+        ("walk.unsettled_most", most.unsettled, "notices"),
         ("walk.pending_most", most.pending, "deliveries"),
         (
             "walk.oldest_waiting_most",

@@ -93,6 +93,8 @@ pub struct Report {
 pub struct Seen {
     /// Most messages that waited.
     pub waiting: u64,
+    /// Most notices whose time to settle had come and that were not told on.
+    pub unsettled: u64,
     /// Most deliveries that waited, all sinks together.
     pub pending: u64,
     /// Most deliveries that waited at each sink.
@@ -105,7 +107,7 @@ pub struct Seen {
     pub rss_bytes: u64,
     /// CPU used between the first look and the last, in seconds.
     pub cpu_secs: f64,
-    /// Left at the last look: messages waiting, deliveries not confirmed.
+    /// Left at the last look: messages waiting, notices to be told on, deliveries not confirmed.
     pub left: u64,
     /// Parked or failed at the last look.
     pub stuck: u64,
@@ -122,6 +124,7 @@ impl Seen {
         let most = most(&watch.samples);
         Some(Self {
             waiting: most.waiting,
+            unsettled: most.unsettled,
             pending: most.pending,
             pending_by_sink: watch.most_pending.clone(),
             oldest_waiting_secs: most.oldest_waiting_secs,
@@ -222,6 +225,7 @@ impl Seen {
         let mut lines = vec![
             format!("hub most waiting {} messages", self.waiting),
             format!("hub oldest waiting {} s", self.oldest_waiting_secs),
+            format!("hub most unsettled {} notices", self.unsettled),
             format!("hub most pending {} deliveries", self.pending),
             format!("hub oldest pending {} s", self.oldest_pending_secs),
             format!("hub left {}", self.left),

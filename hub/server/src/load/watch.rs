@@ -27,6 +27,8 @@ pub struct Sample {
     pub at_secs: f64,
     /// Messages accepted and not processed.
     pub waiting: u64,
+    /// Notices whose time to settle has come and that have not become deliveries.
+    pub unsettled: u64,
     /// Deliveries not sent.
     pub pending: u64,
     /// Deliveries sent and not confirmed.
@@ -50,7 +52,7 @@ pub struct Sample {
 impl Sample {
     /// What has not gone the whole way.
     pub const fn backlog(&self) -> u64 {
-        self.waiting + self.pending + self.sent
+        self.waiting + self.unsettled + self.pending + self.sent
     }
 
     /// Nothing is left to do.
@@ -123,6 +125,7 @@ impl Watch {
             let standing = ledger.standing(now).await?;
             sample.settling = ledger.next_due().await?.is_some();
             sample.waiting = standing.waiting;
+            sample.unsettled = standing.unsettled;
             sample.oldest_waiting_secs = standing.oldest_waiting_secs.unwrap_or(0);
             for (sink, line) in &standing.lines {
                 sample.pending += line.pending;
@@ -190,6 +193,7 @@ pub fn most<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> Sample {
     for sample in samples {
         most.at_secs = most.at_secs.max(sample.at_secs);
         most.waiting = most.waiting.max(sample.waiting);
+        most.unsettled = most.unsettled.max(sample.unsettled);
         most.pending = most.pending.max(sample.pending);
         most.sent = most.sent.max(sample.sent);
         most.oldest_waiting_secs = most.oldest_waiting_secs.max(sample.oldest_waiting_secs);

@@ -21,6 +21,7 @@ use crate::store::watch::{AlarmLine, Standing, Watch};
 
 const OLDEST_WAITING: &str = "renkei_oldest_waiting_seconds";
 const WAITING: &str = "renkei_messages_waiting";
+const UNSETTLED: &str = "renkei_notices_unsettled";
 const PARKED: &str = "renkei_messages_parked";
 const FAILED: &str = "renkei_messages_failed";
 const OLDEST_PENDING: &str = "renkei_oldest_pending_seconds";
@@ -150,6 +151,7 @@ impl Watcher {
         let age = |age: Option<i64>| age.map_or(0.0, |age| float(age.unsigned_abs()));
         gauge!(OLDEST_WAITING).set(age(standing.oldest_waiting_secs));
         gauge!(WAITING).set(float(standing.waiting));
+        gauge!(UNSETTLED).set(float(standing.unsettled));
         gauge!(PARKED).set(float(standing.parked));
         gauge!(FAILED).set(float(standing.failed));
         gauge!(LEDGER, "part" => "database").set(float(standing.bytes));
@@ -247,6 +249,10 @@ fn introduce() {
         "Age of the oldest message that waits to be processed, in seconds; 0 = none waits"
     );
     describe_gauge!(WAITING, "Messages waiting to be processed");
+    describe_gauge!(
+        UNSETTLED,
+        "Notices whose time to settle has come and that are not told on yet"
+    );
     describe_gauge!(PARKED, "Messages parked: they wait for a person");
     describe_gauge!(FAILED, "Messages failed");
     describe_gauge!(

@@ -33,6 +33,8 @@ pub struct Standing {
     pub oldest_waiting_secs: Option<i64>,
     /// Messages waiting.
     pub waiting: u64,
+    /// Notices whose time to settle has come and that are not told on yet.
+    pub unsettled: u64,
     /// Messages parked.
     pub parked: u64,
     /// Messages failed.

@@ -21,7 +21,7 @@ const OLDEST_PENDING: &str = "SELECT p.sink, p.pending, (SELECT min(o.since) FRO
      FROM (SELECT sink, count(*) AS pending FROM delivery WHERE state = 'pending' GROUP BY sink) AS p";
 const SENT: &str = "SELECT sink, count(*) FROM delivery WHERE state = 'sent' GROUP BY sink";
 const WAITING: &str = "SELECT (SELECT m.received_at FROM waiting AS w JOIN message AS m ON m.position = w.position WHERE NOT w.replay ORDER BY w.position LIMIT 1), \
-     (SELECT count(*) FROM waiting)";
+     (SELECT count(*) FROM waiting), (SELECT count(*) FROM notice WHERE due_at <= ?1)";
 /// In the words of the partial indexes: other words read every outcome and every delivery there is.
 const OPEN_MESSAGES: &str =
     "SELECT state, count(*) FROM outcome WHERE state <> 'processed' GROUP BY state";
@@ -101,10 +101,11 @@ impl Watch for Database {
 /// How it stands with everything that waits; without the sizes of files.
 pub(super) async fn standing(reads: &Pool, now: Timestamp) -> Result<Standing, StoreError> {
     let age = |at: Option<i64>| at.map(|at| now.duration_since(instant(at)).as_secs().max(0));
-    let waiting = query(WAITING).fetch_one(reads).await?;
+    let waiting = query(WAITING).bind(micros(now)).fetch_one(reads).await?;
     let mut standing = Standing {
         oldest_waiting_secs: age(waiting.get(0)),
         waiting: waiting.count(1),
+        unsettled: waiting.count(2),
         ..Standing::default()
     };
     for row in query(OPEN_MESSAGES).fetch_all(reads).await? {
