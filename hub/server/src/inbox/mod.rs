@@ -2,10 +2,11 @@
 //! has been committed.
 //!
 //! Hashing, compression and the blob store run on the caller's task; one writer task takes whatever is
-//! queued and commits it as one group, without a timer: when the disk is slow the groups grow by
-//! themselves.
+//! queued and commits it as one group. When the disk is slow the groups grow by themselves; when it is quick
+//! and many send, a group waits a moment for those who are about to send ([`gather`]).
 
 pub mod gate;
+mod gather;
 pub mod space;
 #[cfg(test)]
 mod tests;
@@ -220,14 +221,9 @@ async fn write_groups(
     stored: Arc<tokio::sync::Notify>,
     fatal: CancellationToken,
 ) {
+    let mut hope = gather::Hope::default();
     while let Some(first) = queued.recv().await {
-        let mut bytes = first.prepared.message.body.len();
-        let mut group = vec![first];
-        while group.len() < limits::ACCEPT_GROUP && bytes < limits::ACCEPT_GROUP_BYTES {
-            let Ok(next) = queued.try_recv() else { break };
-            bytes += next.prepared.message.body.len();
-            group.push(next);
-        }
+        let group = gather::group(first, &mut queued, &mut hope).await;
         let (prepared, answers): (Vec<_>, Vec<_>) = group
             .into_iter()
             .map(|queued| (queued.prepared, queued.answer))
