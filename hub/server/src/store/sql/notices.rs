@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use renkei_core::{
-    Channel, ChannelId, ChannelKind, ChannelStatus, Code, DeliveryId, NoticeId, PeerRef, PersonId,
-    RecordId, ResourceType, SinkName, clock,
+    Channel, ChannelId, ChannelKind, ChannelStatus, Code, DeliveryId, NoticeId, NoticeKind,
+    PeerRef, PersonId, RecordId, ResourceType, SinkName, clock,
 };
 
 use super::load::{NOTICE_COLUMNS, RESOURCE_COLUMNS, grouped, notice, record, stored};
@@ -38,15 +38,29 @@ pub(super) async fn load(
         .fetch_all(reads)
         .await?;
     let (mut persons, mut records) = (BTreeSet::new(), BTreeSet::new());
+    // Whose whole stay is told, with results and prescriptions.
+    let mut discharged = BTreeSet::new();
+    let mut foci = BTreeSet::new();
     for row in rows {
         let notice = notice(&row)?;
         persons.insert(notice.person.0);
         records.insert(notice.record.0);
+        if notice.kind == NoticeKind::Discharge {
+            discharged.insert(notice.record.0);
+        }
+        foci.insert(notice.focus.clone());
         world.notices.insert(notice.id, notice);
     }
     let records = json(&records)?;
     known_records(reads, &records, world).await?;
-    charts(reads, &records, world).await?;
+    let rows = query(chart(reads.dialect()))
+        .bind(&records)
+        .bind(json(&discharged)?)
+        .bind(json(&foci)?)
+        .bind(NEWEST_RESULTS)
+        .fetch_all(reads)
+        .await?;
+    charts(&rows, world)?;
     world.consents = consents(reads, &records).await?;
     world.channels = channels(reads, &json(&persons)?).await?;
     deliveries(reads, &json(&notices)?, world).await?;
@@ -66,17 +80,16 @@ async fn known_records(reads: &Pool, ids: &str, world: &mut World) -> Result<(),
     Ok(())
 }
 
-async fn charts(reads: &Pool, records: &str, world: &mut World) -> Result<(), StoreError> {
-    let rows = query(chart(reads.dialect()))
-        .bind(records)
-        .bind(NEWEST_RESULTS)
-        .fetch_all(reads)
-        .await?;
+fn charts(rows: &[Line], world: &mut World) -> Result<(), StoreError> {
     for row in rows {
-        let stored = stored(&row)?;
+        let stored = stored(row)?;
         let Some(record) = stored.record else {
             continue;
         };
+        // What a notice is about is named apart, and may be part of the chart too.
+        if world.resources.contains_key(&stored.logical_id) {
+            continue;
+        }
         if stored.kind == ResourceType::Encounter {
             world
                 .stays
@@ -230,9 +243,10 @@ fn of_due() -> String {
 }
 
 const KNOWN: &str = "SELECT r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected FROM ints(?1) AS k CROSS JOIN record AS r ON r.id = k.value";
-/// ?1 records, ?2 how many results of each.
+/// ?1 records; ?2 those of them who are discharged, ?4 how many results of each; ?3 what the notices are
+/// about.
 fn chart(dialect: Dialect) -> String {
-    let newest = "FROM resource WHERE record = k.value AND kind = 'Observation' ORDER BY source_time DESC LIMIT ?2";
+    let newest = "FROM resource WHERE record = k.value AND kind = 'Observation' ORDER BY source_time DESC LIMIT ?4";
     let results = match dialect {
         Dialect::Sqlite => format!("CROSS JOIN resource AS r ON r.id IN (SELECT id {newest})"),
         // It would make that list once for each resource it holds.
@@ -241,8 +255,11 @@ fn chart(dialect: Dialect) -> String {
     let version = "LEFT JOIN version AS v ON v.resource = r.id AND v.version = r.version";
     format!(
         "SELECT {RESOURCE_COLUMNS} FROM ints(?1) AS k CROSS JOIN resource AS r ON r.record = k.value \
-     AND r.kind IN ('Encounter', 'MedicationRequest', 'AllergyIntolerance', 'Condition', 'DocumentReference') {version} \
-     UNION ALL SELECT {RESOURCE_COLUMNS} FROM ints(?1) AS k {results} {version}"
+     AND r.kind IN ('Encounter', 'AllergyIntolerance', 'Condition', 'DocumentReference') {version} \
+     UNION ALL SELECT {RESOURCE_COLUMNS} FROM texts(?3) AS k CROSS JOIN resource AS r ON r.logical_id = k.value {version} \
+     UNION ALL SELECT {RESOURCE_COLUMNS} FROM ints(?2) AS k CROSS JOIN resource AS r ON r.record = k.value \
+     AND r.kind = 'MedicationRequest' {version} \
+     UNION ALL SELECT {RESOURCE_COLUMNS} FROM ints(?2) AS k {results} {version}"
     )
 }
 
