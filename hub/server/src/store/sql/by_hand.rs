@@ -65,6 +65,7 @@ impl ByHand {
         Ok(match &self.reads.pooled {
             Pooled::Sqlite(pool) => rows!(pool),
             Pooled::Postgres(pool) => rows!(pool),
+            Pooled::Writer(_) => return Err(StoreError::Broken("not a pool".into())),
         })
     }
 

@@ -63,6 +63,8 @@ pub use open::Access;
 pub struct Database {
     writer: Writer,
     reads: Pool,
+    /// Where the hub's own work reads what it is decided over.
+    work: Pool,
     folder: PathBuf,
     lanes: Arc<Lanes>,
     search: search::Memory,
@@ -243,7 +245,7 @@ impl Store for Database {
     }
 
     async fn waiting(&self, limit: usize) -> Result<Vec<Waiting>, StoreError> {
-        waiting::waiting(&self.reads, self.lanes.hub, limit, &self.folder).await
+        waiting::waiting(&self.work, self.lanes.hub, limit, &self.folder).await
     }
 
     async fn newest_of_oldest(&self, count: usize) -> Result<Option<MessageId>, StoreError> {
@@ -251,7 +253,7 @@ impl Store for Database {
             "SELECT max(position) FROM (SELECT w.position FROM waiting AS w WHERE my_lane(w.lane) ORDER BY w.position LIMIT ?1) AS oldest",
         )
         .bind(i64::try_from(count).unwrap_or(i64::MAX))
-        .fetch_one(&self.reads)
+        .fetch_one(&self.work)
         .await?;
         Ok(row.get::<Option<i64>>(0).map(MessageId))
     }
@@ -272,20 +274,20 @@ impl Store for Database {
     }
 
     async fn load(&self, keys: &Keys, world: &mut World) -> Result<(), StoreError> {
-        load::load(&self.reads, keys, world).await
+        load::load(&self.work, keys, world).await
     }
 
     async fn due_notices(&self, now: Timestamp, limit: usize) -> Result<Vec<NoticeId>, StoreError> {
         let rows = query(DUE_NOTICES)
             .bind(micros(now))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.reads)
+            .fetch_all(&self.work)
             .await?;
         Ok(rows.iter().map(|row| NoticeId(row.get(0))).collect())
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let row = query(NEXT_DUE).fetch_one(&self.reads).await?;
+        let row = query(NEXT_DUE).fetch_one(&self.work).await?;
         Ok(row.get::<Option<i64>>(0).map(instant))
     }
 
@@ -294,7 +296,7 @@ impl Store for Database {
         notices: &[NoticeId],
         world: &mut World,
     ) -> Result<(), StoreError> {
-        notices::load(&self.reads, notices, world).await
+        notices::load(&self.work, notices, world).await
     }
 
     async fn apply(&self, effects: Effects, framed: Vec<Framed>) -> Result<(), StoreError> {
@@ -321,13 +323,13 @@ impl Store for Database {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<Due>, StoreError> {
-        deliveries::due(&self.reads, sink, now, limit).await
+        deliveries::due(&self.work, sink, now, limit).await
     }
 
     async fn next_delivery(&self, sink: &SinkName) -> Result<Option<Timestamp>, StoreError> {
         let row = query(deliveries::NEXT)
             .bind(sink.as_str())
-            .fetch_one(&self.reads)
+            .fetch_one(&self.work)
             .await?;
         Ok(row.get::<Option<i64>>(0).map(instant))
     }

@@ -154,8 +154,13 @@ impl Database {
                     .pragma("cache_size", READERS_PAGES)
                     .optimize_on_close(false, None),
             );
+        let writer = Writer::start(vec![Link::over(conn, None)]);
         Ok(Self {
-            writer: Writer::start(vec![Link::over(conn, None)]),
+            work: Pool {
+                pooled: Pooled::Writer(writer.clone()),
+                said: said.clone(),
+            },
+            writer,
             reads: Pool {
                 pooled: Pooled::Sqlite(reads),
                 said,
@@ -206,12 +211,14 @@ impl Database {
             .max_connections(READERS + 1)
             .acquire_timeout(DIAL)
             .connect_lazy_with(options.clone());
+        let reads = Pool {
+            pooled: Pooled::Postgres(reads),
+            said,
+        };
         Ok(Self {
             writer: Writer::start(links),
-            reads: Pool {
-                pooled: Pooled::Postgres(reads),
-                said,
-            },
+            work: reads.clone(),
+            reads,
             folder: folder.to_owned(),
             lanes: Arc::new(Lanes::of(hub)),
             search: Default::default(),

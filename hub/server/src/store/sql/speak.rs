@@ -23,11 +23,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{
     AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Sqlite, SqliteConnection, SqlitePool,
 };
+
+use super::writer::Writer;
 
 /// Which database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,6 +100,14 @@ impl Conn {
             Session::Postgres(_) => Dialect::Postgres,
         }
     }
+
+    /// Its file; `None` when it speaks with a server.
+    pub(super) fn file(&mut self) -> Option<&mut SqliteConnection> {
+        match &mut self.session {
+            Session::Sqlite(session) => Some(session),
+            Session::Postgres(_) => None,
+        }
+    }
 }
 
 /// Connections for reading.
@@ -110,6 +121,9 @@ pub(super) struct Pool {
 #[derive(Debug, Clone)]
 pub(super) enum Pooled {
     Sqlite(SqlitePool),
+    /// The connection that writes: what it has written it still holds in memory, where every other has to
+    /// read it again after each commit.
+    Writer(Writer),
     Postgres(PgPool),
 }
 
@@ -117,7 +131,7 @@ impl Pool {
     /// Which database it speaks with.
     pub(super) fn dialect(&self) -> Dialect {
         match self.pooled {
-            Pooled::Sqlite(_) => Dialect::Sqlite,
+            Pooled::Sqlite(_) | Pooled::Writer(_) => Dialect::Sqlite,
             Pooled::Postgres(_) => Dialect::Postgres,
         }
     }
@@ -128,6 +142,7 @@ pub(super) enum On<'c> {
     Sqlite(&'c mut SqliteConnection, &'c Said),
     Postgres(&'c mut PgConnection, &'c Said),
     SqlitePool(&'c SqlitePool, &'c Said),
+    Writer(&'c Writer, &'c Said),
     PostgresPool(&'c PgPool, &'c Said),
 }
 
@@ -144,6 +159,7 @@ impl<'c> From<&'c Pool> for On<'c> {
     fn from(pool: &'c Pool) -> Self {
         match &pool.pooled {
             Pooled::Sqlite(pooled) => Self::SqlitePool(pooled, &pool.said),
+            Pooled::Writer(writer) => Self::Writer(writer, &pool.said),
             Pooled::Postgres(pooled) => Self::PostgresPool(pooled, &pool.said),
         }
     }
@@ -156,13 +172,14 @@ impl On<'_> {
             Self::Sqlite(session, said) => On::Sqlite(session, said),
             Self::Postgres(session, said) => On::Postgres(session, said),
             Self::SqlitePool(pool, said) => On::SqlitePool(pool, said),
+            Self::Writer(writer, said) => On::Writer(writer, said),
             Self::PostgresPool(pool, said) => On::PostgresPool(pool, said),
         }
     }
 
     fn dialect(&self) -> Dialect {
         match self {
-            Self::Sqlite(..) | Self::SqlitePool(..) => Dialect::Sqlite,
+            Self::Sqlite(..) | Self::SqlitePool(..) | Self::Writer(..) => Dialect::Sqlite,
             Self::Postgres(..) | Self::PostgresPool(..) => Dialect::Postgres,
         }
     }
@@ -171,6 +188,7 @@ impl On<'_> {
         let (Self::Sqlite(_, said)
         | Self::Postgres(_, said)
         | Self::SqlitePool(_, said)
+        | Self::Writer(_, said)
         | Self::PostgresPool(_, said)) = self;
         said.count.fetch_add(1, Ordering::Relaxed);
     }
@@ -281,6 +299,11 @@ impl Query {
                 .execute(pool)
                 .await?
                 .rows_affected(),
+            On::Writer(writer, _) => {
+                let one = sqlite(text, self.binds);
+                let done = writer.ask(move |file| one.execute(file).boxed());
+                done.await?.rows_affected()
+            }
             On::Postgres(session, said) => said
                 .answered(postgres(text, self.binds).execute(session))
                 .await?
@@ -303,6 +326,11 @@ impl Query {
         Ok(match on {
             On::Sqlite(session, _) => Line::all(sqlite(text, self.binds).fetch_all(session).await?),
             On::SqlitePool(pool, _) => Line::all(sqlite(text, self.binds).fetch_all(pool).await?),
+            On::Writer(writer, _) => {
+                let one = sqlite(text, self.binds);
+                let rows = writer.ask(move |file| one.fetch_all(file).boxed());
+                Line::all(rows.await?)
+            }
             On::Postgres(session, said) => {
                 let rows = postgres(text, self.binds).fetch_all(session);
                 Line::all(said.answered(rows).await?)

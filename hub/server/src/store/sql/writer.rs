@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::open::DIAL;
@@ -200,6 +200,25 @@ impl Writer {
             Box::pin(async move { body(link.conn().await?).await })
         })
         .await
+    }
+
+    /// Runs one statement on the write connection to a file, in its turn.
+    pub(super) async fn ask<T, F>(&self, statement: F) -> Result<T, sqlx::Error>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>
+            + Send
+            + 'static,
+    {
+        let asked = self.read(move |conn| {
+            Box::pin(async move {
+                Ok(match conn.file() {
+                    Some(file) => statement(file).await,
+                    None => Err(sqlx::Error::WorkerCrashed),
+                })
+            })
+        });
+        asked.await.map_err(|_stopped| sqlx::Error::WorkerCrashed)?
     }
 
     async fn run<T, E, F>(&self, priority: Priority, body: F) -> Result<T, E>
