@@ -36,11 +36,15 @@ async fn recovered(trial: &mut Trial) {
     assert!(trial.hub.is_running(), "{}", trial.hub.log_text());
 }
 
-/// Waits until somebody was told to try again later.
+/// Waits until somebody was told to try again later. More is told all the while: a session that has not
+/// noticed yet that its server is gone may still take what comes first.
 async fn put_off(trial: &Trial) {
     let before = trial.sender.refused();
     trial.tell_more(4);
     until_within("senders are told to try again", PATIENCE, async || {
+        if trial.sender.unacknowledged() == 0 {
+            trial.tell_more(1);
+        }
         trial.sender.refused() > before
     })
     .await;
