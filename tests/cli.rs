@@ -202,6 +202,175 @@ async fn map_prints_a_line_per_message_or_a_bundle() {
     }
 }
 
+/// A Bundle per draft of a local mapping too, and the spelling of numbers its source is configured with.
+#[tokio::test(flavor = "multi_thread")]
+async fn map_reads_files_by_a_local_mapping() {
+    let folders = Folders::new();
+    let root = folders.root.path();
+    std::fs::write(root.join("in.json"), MANBO).unwrap();
+    let with = ["--with", "builtin/emr-manbo"];
+    let (code, out, _) = renkei(&["map", "in.json", with[0], with[1], "--bundle"], root).await;
+    assert_eq!((code, out.lines().count()), (0, 1), "{out}");
+    let bundle: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(bundle["resourceType"], "Bundle");
+    assert_eq!(bundle["entry"][0]["resource"]["birthDate"], "1939-02-15");
+    std::fs::write(
+        root.join("renkei.toml"),
+        "[hub]\ndata_dir = \"data\"\n[facility.1319999999]\nname = \"x\"\nclass = \"clinic\"\ndistrict = \"杉並区\"\n\
+         [source.chart]\nmapping = \"builtin/emr-manbo\"\nadapter.folder = { path = \"/srv/chart\", facility = \"1319999999\", local_id = { pad_to = 10 } }\n",
+    )
+    .unwrap();
+    let source = ["--config", "renkei.toml", "--source", "chart"];
+    let (code, out, complaint) = renkei(
+        &[&["map", "in.json"], &with[..], &source[..]].concat(),
+        root,
+    )
+    .await;
+    assert_eq!(code, 0, "{complaint}");
+    assert!(out.contains("\"value\":\"000a1b2c3d\""), "{out}");
+}
+
+const MANBO: &str = include_str!("../fixtures/mappings/manbo-patient.json");
+
+/// A day of everything: per mapping the share of fields that were carried, and by name those that were not.
+#[tokio::test(flavor = "multi_thread")]
+async fn coverage_of_a_mixed_day() {
+    let folders = Folders::new();
+    let root = folders.root.path();
+    for folder in ["day/his", "day/lab", "day/beds", "day/chart"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    for (number, case) in [
+        "stays/admitted",
+        "orders/tapering",
+        "results/values",
+        "people/whole",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let from = committed(&format!("fixtures/{case}/input.hl7"));
+        std::fs::copy(from, root.join(format!("day/his/{number}.hl7"))).unwrap();
+    }
+    // One type without a reader: all of it but the patient is unread.
+    let order = "MSH|^~\\&|HIS|H|||20250131090000||OML^O33|9|P|2.5||||||UNICODE UTF-8\r\
+                 PID|1||0000123456||^^^^^^L^I\rORC|NW|77\rSPM|1|5|||023^血清^JC10\r";
+    std::fs::write(root.join("day/his/order.hl7"), order).unwrap();
+    std::fs::write(
+        root.join("day/lab/r.csv"),
+        "患者番号,カナ,オーダ番号,採取日,項目コード,項目名,結果,単位,保険\n\
+         1,ﾔﾏﾓﾄ ｷｮｳｺ,5,2025/01/11,A01,アルブミン,3.10,g/dL,国保\n1,ﾔﾏﾓﾄ ｷｮｳｺ,5,2025/01/11,A02,CRP,1,mg/dL,\n",
+    )
+    .unwrap();
+    std::fs::write(root.join("day/chart/p.json"), MANBO).unwrap();
+    std::fs::write(
+        root.join("day/beds/b.csv"),
+        "hospital_code,ward_code,function,staffed,updated_at,memo\n1319999999,3E,回復期,40,2025-01-31T09:00:00+09:00,x\n",
+    )
+    .unwrap();
+
+    let mapped = [
+        "map",
+        "coverage",
+        "--json",
+        "hl7v2=day/his",
+        "builtin/lab-csv=day/lab",
+        "builtin/bed-csv=day/beds",
+        "builtin/emr-manbo=day/chart",
+    ];
+    let (code, out, complaint) = renkei(&mapped, root).await;
+    assert_eq!((code, complaint.as_str()), (0, ""));
+    let found: Vec<Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let unread = |at: usize| -> Vec<(&str, u64, u64)> {
+        let all = found[at]["unread"].as_array().unwrap().iter();
+        all.map(|one| {
+            let number = |name: &str| one[name].as_u64().unwrap();
+            (
+                one["field"].as_str().unwrap(),
+                number("unread"),
+                number("of"),
+            )
+        })
+        .collect()
+    };
+    let his = unread(0);
+    assert_eq!(found[0]["records"], 5);
+    for field in ["ORC-1", "ORC-2", "SPM-5"] {
+        assert!(
+            his.iter().any(|(name, ..)| *name == field),
+            "{field}: {his:?}"
+        );
+    }
+    assert!(!his.iter().any(|(name, ..)| *name == "PID-3"), "{his:?}");
+    // What a message of its own says of itself is what is counted.
+    let (_, alone, _) = renkei(&["map", "day/his", "--with", "hl7v2"], root).await;
+    let places = alone
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .flat_map(|line| line["unread"].as_array().cloned().unwrap_or_default())
+        .filter(|place| place.as_str().unwrap().contains('-'))
+        .count() as u64;
+    let whole_segments = his.iter().map(|(_, unread, _)| unread).sum::<u64>();
+    assert!(whole_segments > places, "{whole_segments} {places}");
+    let (fields, values) = (&found[0]["fields"], &found[0]["values"]);
+    assert_eq!(fields["unread"], his.len());
+    assert!(fields["carried"].as_u64().unwrap() > 40, "{fields}");
+    assert!(values["percent"].as_u64().unwrap() >= 80, "{values}");
+
+    assert_eq!(unread(1), [("column 9", 1, 1)]);
+    assert_eq!(found[1]["fields"]["carried"], 8);
+    assert_eq!(found[1]["values"]["carried"], 16);
+    assert_eq!(unread(2), [("column 6", 1, 1)]);
+    assert_eq!(unread(3), [("firstReceptionDate", 1, 1)]);
+    assert_eq!(found[3]["fields"]["left_on_purpose"], 3);
+
+    // The same by the sources of a hub, and in words.
+    let source = |name: &str, mapping: &str| {
+        format!(
+            "[source.{name}]\n{mapping}adapter.folder = {{ path = \"/srv/{name}\", facility = \"1319999999\" }}\n"
+        )
+    };
+    let config = "[hub]\ndata_dir = \"data\"\n[facility.1319999999]\nname = \"x\"\nclass = \"hospital\"\ndistrict = \"杉並区\"\n"
+        .to_owned()
+        + &source("his", "")
+        + &source("lab", "mapping = \"builtin/lab-csv\"\n")
+        + &source("beds", "mapping = \"builtin/bed-csv\"\n")
+        + &source("chart", "mapping = \"builtin/emr-manbo\"\n");
+    std::fs::write(root.join("renkei.toml"), config).unwrap();
+    let by_source = ["map", "coverage", "day", "--config", "renkei.toml"];
+    let (code, out, complaint) = renkei(&by_source, root).await;
+    assert_eq!((code, complaint.as_str()), (0, ""), "{out}");
+    for words in [
+        "his (hl7v2): ",
+        "lab (lab-csv): 8 of 9 fields carried (88 %), 16 of 17 values (94 %); 2 records, 0 failed",
+        "  not read: column 9, 1 of 1",
+        "  not read: ORC-2, 1 of ",
+        "all: ",
+    ] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    // One mapping, as ever; and what cannot be read is said.
+    std::fs::write(root.join("day/lab/bad.csv"), "a,b\n1,2\n").unwrap();
+    let one = ["map", "coverage", "builtin/lab-csv", "day/lab"];
+    let (code, out, complaint) = renkei(&one, root).await;
+    assert_eq!(code, 65, "{out}");
+    assert!(
+        complaint.contains("day/lab/bad.csv") && out.contains("1 failed"),
+        "{out}"
+    );
+    for wrong in [
+        &["map", "coverage", "builtin/lab-csv"][..],
+        &["map", "coverage", "nothing=day/lab"],
+        &["map", "coverage", "hl7v2=day/his", "day/lab"],
+        &["map", "coverage", "gone=day", "--config", "renkei.toml"],
+    ] {
+        assert_eq!(renkei(wrong, root).await.0, 64, "{wrong:?}");
+    }
+}
+
 async fn trace_shows_the_whole_way_of_a_message(on: On) {
     let person = Person::synthetic(96);
     let mut hub = TestHub::start(std::slice::from_ref(&person), Config::on(&on)).await;

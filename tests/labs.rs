@@ -20,7 +20,7 @@ fn on_the_page(language: &str) -> &'static str {
 /// A folder with the tutorial's mapping and table, as the page shows them.
 fn site() -> Folders {
     let folders = Folders::new();
-    for folder in ["kitatama", "tama", "maps/tables"] {
+    for folder in ["kitatama", "tama", "centre", "chart", "maps/tables"] {
         std::fs::create_dir_all(folders.path(folder)).unwrap();
     }
     let maps = folders.path("maps");
@@ -31,7 +31,7 @@ fn site() -> Folders {
     folders
 }
 
-/// Two laboratories: the tutorial's, and one that keeps to the base.
+/// Three laboratories: the tutorial's, one that keeps to the base, one with fixed records; and a chart.
 fn config(on: &On) -> Config {
     let source = |name: &str, mapping: &str| {
         format!(
@@ -50,6 +50,8 @@ fn config(on: &On) -> Config {
     Config {
         more: source("kitatama", "maps/kitatama-lab.yaml")
             + &source("tama", "builtin/lab-csv")
+            + &source("centre", "builtin/lab-256")
+            + &source("chart", "builtin/emr-manbo")
             + &posted
             + &overlaid,
         ..Config::on(on)
@@ -236,6 +238,96 @@ async fn what_cannot_be_read(on: On) {
     assert!(refused[0].starts_with("failed RNK-MAP-001"), "{refused:#?}");
 }
 
+/// A result whose order went out in another file finds it among the files of its folder. One whose order nobody
+/// has, or whose key two orders bear, waits for a person.
+async fn ordered_in_another_file(on: On) {
+    let person = Person::synthetic(10);
+    let hub = start(&on, std::slice::from_ref(&person)).await;
+    let id = &person.local_id;
+    let day = ago(60).strftime("%y%m%d").to_string();
+    let order = |key: &str, doctor: &str| {
+        let order = format!(
+            "O1000123{key:<20}{:31}{doctor:<10}{id:<15}{id:<15}{:<20}FY085S140215{day}0700001",
+            "", "TEST"
+        );
+        format!("{order:<256}\r\n")
+    };
+    let result = |key: &str, name: &str| {
+        let result = format!(
+            "A1000123{key:<20}{:<20}{name:<20}E{:9}{:<17}{:>8} ",
+            "L1", "", "3A015000002327101", "3.10"
+        );
+        format!("{result:<256}\r\n")
+    };
+    drop_file(
+        &hub,
+        "centre",
+        "orders-1.dat",
+        &(order("k1", "A") + &order("k2", "A")),
+    );
+    taken(&hub, "centre", "orders-1.dat").await;
+    drop_file(
+        &hub,
+        "centre",
+        "orders-2.dat",
+        &(order("k1", "A") + &order("k2", "B")),
+    );
+    taken(&hub, "centre", "orders-2.dat").await;
+    assert_eq!(outcomes(&hub, "centre").await, Vec::<String>::new());
+    let results = [
+        result("k1", "TEST"),
+        result("k2", "TEST"),
+        result("k1", "OTHER"),
+        result("k9", "TEST"),
+    ];
+    drop_file(&hub, "centre", "results.dat", &results.concat());
+    taken(&hub, "centre", "results.dat").await;
+    let said = outcomes(&hub, "centre").await;
+    assert_eq!(said.len(), 2, "{said:#?}");
+    assert!(
+        said[0].starts_with("processed - local/1-lab-256."),
+        "{said:#?}"
+    );
+    assert!(said[1].starts_with("parked RNK-MAP-123"), "{said:#?}");
+    let places = ["record 2", "record 3", "record 4"];
+    assert!(
+        places.iter().all(|place| said[1].contains(place)),
+        "{said:#?}"
+    );
+    let observations = hub.office.bodies("Observation").await;
+    assert_eq!(observations.len(), 1);
+    let when = ago(60).strftime("%Y-%m-%dT07:00:00+09:00").to_string();
+    assert!(observations[0].contains(&when), "{observations:?}");
+
+    // The order came late: the same file again is read with it.
+    drop_file(&hub, "centre", "orders-3.dat", &order("k9", "A"));
+    taken(&hub, "centre", "orders-3.dat").await;
+    drop_file(&hub, "centre", "again.dat", &result("k9", "TEST"));
+    taken(&hub, "centre", "again.dat").await;
+    assert_eq!(hub.office.bodies("Observation").await.len(), 2);
+}
+
+/// A patient as another chart's published interface answers it, by mapping only.
+async fn a_chart_without_code(on: On) {
+    let person = Person::synthetic(11);
+    let hub = start(&on, std::slice::from_ref(&person)).await;
+    let answer = include_str!("../fixtures/mappings/manbo-patient.json");
+    let answer = answer.replace("0a1b2c3d", &person.local_id);
+    let path = hub.folders.path("chart");
+    std::fs::write(path.join(".writing"), answer).unwrap();
+    std::fs::rename(path.join(".writing"), path.join("patient.json")).unwrap();
+    taken(&hub, "chart", "patient.json").await;
+    let said = outcomes(&hub, "chart").await;
+    assert!(
+        said[0].starts_with("processed - local/1-emr-manbo."),
+        "{said:#?}"
+    );
+    let patients = hub.office.bodies("Patient").await;
+    assert_eq!(patients.len(), 1);
+    assert!(patients[0].contains("090-0000-0002"), "{patients:?}");
+    assert!(!patients[0].contains("犬"), "free text stays where it is");
+}
+
 /// A changed table is taken over while the hub runs; a mapping with a fault is not, and says so.
 async fn changed_while_it_runs(on: On) {
     let person = Person::synthetic(8);
@@ -347,8 +439,8 @@ async fn a_mapping_is_watched_while_it_is_written() {
     let yaml = folders.path("maps/kitatama-lab.yaml");
     let said = folders.path("said");
     let mut watching = Command::new(crate::hub::RENKEI)
-        .args(["map", "watch"])
-        .arg(&yaml)
+        .args(["map", "watch", "kitatama-lab.yaml"])
+        .current_dir(folders.path("maps"))
         .stdout(std::fs::File::create(&said).unwrap())
         .stderr(Stdio::null())
         .kill_on_drop(true)
@@ -398,5 +490,7 @@ on_each_store!(
     posted_and_overlaid,
     a_laboratory_without_code,
     what_cannot_be_read,
+    ordered_in_another_file,
+    a_chart_without_code,
     changed_while_it_runs
 );

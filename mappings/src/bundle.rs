@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use renkei_core::draft::STAY_TOKEN;
 use renkei_core::id::hash_id;
-use renkei_core::{Draft, Message, ResourceKey, ResourceType};
+use renkei_core::{Draft, ResourceKey, ResourceType};
 use renkei_fhir::emit::{Bundle, BundleEntry, Identifier, Meta, Patient, RawJson};
 use renkei_fhir::jp_core::{identifier, profile};
 
@@ -15,11 +16,11 @@ pub fn resolve_stay(body: &str, id: &str) -> String {
     body.replace(STAY_TOKEN, id)
 }
 
-/// The resources of a draft as a Bundle of type `collection`, FHIR R4 JSON.
+/// The resources of a draft as a Bundle of type `collection` made at a time, FHIR R4 JSON.
 ///
 /// A stay gets an id made of the patient and the hint, since nothing is recorded here. References always
 /// resolve within the bundle: a patient who is only referred to is added with the number alone.
-pub fn collection_bundle(message: &Message, draft: &Draft) -> String {
+pub fn collection_bundle(at: Timestamp, draft: &Draft) -> String {
     let stay_id = provisional_stay(draft);
     let mut seen = BTreeSet::new();
     let mut bodies = Vec::with_capacity(draft.resources.len() + 1);
@@ -48,7 +49,7 @@ pub fn collection_bundle(message: &Message, draft: &Draft) -> String {
     });
     let bundle = Bundle {
         r#type: "collection".into(),
-        timestamp: fhir_instant(message.received_at, jiff::tz::offset(9)).into(),
+        timestamp: fhir_instant(at, jiff::tz::offset(9)).into(),
         entry: entry.collect(),
         ..Bundle::default()
     };

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod bundle;
 mod context;
+pub mod coverage;
 pub mod document;
 pub mod hl7v2;
 pub mod local;

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use renkei_hl7v2::{Field, Location, Message, Segment};
 
@@ -93,8 +94,7 @@ impl<'m> Reader<'m> {
                 if number < 128 && segment.seen.get() & (1 << number) != 0 {
                     continue;
                 }
-                let field = segment.segment.field(number);
-                if !field.has_value() || is_blank(field) || (number == 1 && set_id) {
+                if !segment.holds(number, set_id) {
                     continue;
                 }
                 holds_data = true;
@@ -108,6 +108,42 @@ impl<'m> Reader<'m> {
         }
         places
     }
+
+    /// Every field that holds data, of the segments [`Reader::unread`] looks at.
+    pub(crate) fn held(self) -> Vec<Place> {
+        let mut occurrences: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut held = Vec::new();
+        for segment in self.segments().skip(1) {
+            let name = segment.name();
+            let occurrence = occurrences.entry(name).or_default();
+            *occurrence = occurrence.saturating_add(1);
+            let place = Location::segment(name, *occurrence);
+            let set_id = has_set_id(name);
+            for (number, at) in (1..=segment.segment.field_count()).zip(1_u32..) {
+                if segment.holds(number, set_id) {
+                    held.push(Place {
+                        segment: format!("{}[{occurrence}]", place.segment.as_str()),
+                        at: place.field(at).text(),
+                        field: format!("{}-{at}", place.segment.as_str()),
+                        is_read: number < 128 && segment.seen.get() & (1 << number) != 0,
+                    });
+                }
+            }
+        }
+        held
+    }
+}
+
+/// A field that holds data.
+pub(crate) struct Place {
+    /// Its segment as [`Reader::unread`] writes one of which nothing was read: `OBX[2]`.
+    pub(crate) segment: String,
+    /// Its own place, `OBX[2]-5`.
+    pub(crate) at: String,
+    /// The field whatever segment of that name it is in, `OBX-5`.
+    pub(crate) field: String,
+    /// Whether it was asked for.
+    pub(crate) is_read: bool,
 }
 
 /// Only delimiters: `^WPN^PH^^` is not blank, `^^^` is.
@@ -148,6 +184,12 @@ impl<'m> Seg<'m> {
     /// Position in the message, MSH being 0.
     pub(crate) fn index(self) -> usize {
         self.segment.index()
+    }
+
+    /// Whether a field holds data; the number of a segment is none. Marks nothing.
+    fn holds(self, number: usize, set_id: bool) -> bool {
+        let field = self.segment.field(number);
+        field.has_value() && !is_blank(field) && !(number == 1 && set_id)
     }
 
     /// A field, marked as read.

@@ -1,5 +1,4 @@
-//! Local mappings from outside: deliberate mistakes and their messages, every kind of source, overlays on a
-//! mapping in Rust, and any bytes.
+//! Local mappings from outside: every kind of source, overlays on a mapping in Rust, and any bytes.
 
 use renkei_core::{FacilityId, Mapper, Message, MessageId, Meta, SourceName};
 use renkei_mappings::Options;
@@ -60,103 +59,6 @@ fn findings(report: &Report) -> Vec<String> {
         .iter()
         .map(|finding| format!("{} {}", finding.code, finding.at))
         .collect()
-}
-
-/// A mapping without a fault; each mistake below changes one line of it.
-const RIGHT: &str = "\
-map: kitatama
-extends: builtin/lab-csv
-source:
-  encoding: cp932
-  columns:
-    採取日: 検査年月日
-tables:
-  material: {S: '023', U: '001'}
-subject:
-  birth_date: 生年月日 | date
-resources:
-  - name: Observation
-    Observation:
-      status: 'final'
-      effectiveDateTime: 採取日 | datetime(採取時刻) ?? $time
-      specimen.display: 材料コード | table(material) | prefix('JC10 ')
-      note: join(' ', コメント, ラボ名) | note
-";
-
-const MISTAKES: &[(&str, &str, &str)] = &[
-    ("YAML", "  encoding: cp932", "  encoding: 'cp932"),
-    ("an unknown key", "tables:", "tabels:"),
-    (
-        "an expression that does not end",
-        "| prefix('JC10 ')",
-        "| prefix('JC10 '",
-    ),
-    ("an unknown function", "生年月日 | date", "生年月日 | dat"),
-    (
-        "an argument too many",
-        "datetime(採取時刻)",
-        "datetime(採取時刻, 'x')",
-    ),
-    (
-        "a value of the wrong kind",
-        "採取日 | datetime(採取時刻) ?? $time",
-        "採取日",
-    ),
-    (
-        "a wrong fixed value",
-        "status: 'final'",
-        "issued: '2025-01-31'",
-    ),
-    ("an unknown table", "table(material)", "table(materiel)"),
-    ("an unknown element", "specimen.display", "specimen.displya"),
-    ("an unknown field", "生年月日 | date", "生年月 | date"),
-    (
-        "a fixed text without quotes",
-        "status: 'final'",
-        "status: final",
-    ),
-    (
-        "a mapping that extends nothing",
-        "builtin/lab-csv",
-        "builtin/lab-cvs",
-    ),
-    (
-        "a mapping that extends itself",
-        "builtin/lab-csv",
-        "kitatama",
-    ),
-];
-
-#[test]
-fn every_kind_of_mistake_has_a_message_that_helps() {
-    let mut library = Memory::default();
-    library
-        .mappings
-        .insert("kitatama".to_owned(), RIGHT.to_owned());
-    Mapping::load("lab.yaml", RIGHT, &library).unwrap_or_else(|problems| panic!("{problems}"));
-    let mut messages = String::new();
-    for (name, from, to) in MISTAKES {
-        assert!(RIGHT.contains(from), "{name}: {from}");
-        let wrong = RIGHT.replacen(from, to, 1);
-        let problems = Mapping::load("lab.yaml", &wrong, &library).expect_err(name);
-        messages.push_str(&format!("# {name}\n{problems}\n\n"));
-    }
-    insta::assert_snapshot!(messages);
-}
-
-#[test]
-fn all_mistakes_are_told_at_once() {
-    let wrong = RIGHT
-        .replace("生年月日 | date", "生年月 | dat")
-        .replace("table(material)", "table(materiel)")
-        .replace("specimen.display", "specimen.displya");
-    let problems = load(&wrong).expect_err("three mistakes");
-    let codes: Vec<&str> = problems
-        .0
-        .iter()
-        .map(|problem| problem.code.as_str())
-        .collect();
-    assert_eq!(codes, ["RNK-MAP-109", "RNK-MAP-104", "RNK-MAP-108"]);
 }
 
 #[test]
@@ -514,6 +416,119 @@ resources:
                 .is_some()
         );
     }
+}
+
+#[test]
+fn xml_is_cut_by_its_records_whatever_its_encoding() {
+    let mapping = loaded(
+        "map: x
+source: {format: xml, records: r/p}
+subject:
+  local_id: ./@id
+resources:
+  - each: row
+    key: [v]
+    Observation:
+      status: 'final'
+      code.text: /r/head
+      valueString: v
+",
+    );
+    let text = "<?xml version=\"1.0\" encoding=\"Shift_JIS\"?>\r\n<r><head>検査</head><p id='1'><v>山</v></p>\r\n<p id='2'><v>川</v></p><p><v>谷</v></p><p id='1'><v>&lt;森</v></p></r>";
+    let mapper = LocalMapper::new(mapping.clone(), options()).unwrap();
+    for bytes in [cp932(text), text.replace("Shift_JIS", "UTF-8").into_bytes()] {
+        let input = Input {
+            bytes: &bytes,
+            received_at: "2025-03-01T00:00:00Z".parse().unwrap(),
+            file: "",
+        };
+        let cut = mapping.split(input, &options()).unwrap();
+        let said: Vec<String> = cut
+            .parts
+            .iter()
+            .map(|part| {
+                let id = part.local_id.expose();
+                format!("{id} {} {:?}", part.records, part.places)
+            })
+            .collect();
+        assert_eq!(said, ["1 2 [(1, 1), (2, 4)]", "2 1 [(1, 2)]"]);
+        let values: Vec<Vec<String>> = cut
+            .parts
+            .iter()
+            .map(|part| {
+                let draft = mapper.map(&message(&part.body)).unwrap();
+                assert_eq!(draft.findings, []);
+                assert_eq!(draft.subject.as_ref().unwrap().local_id, part.local_id);
+                let bodies = draft.resources.iter();
+                let body = |body: &str| serde_json::from_str::<Value>(body).unwrap();
+                bodies
+                    .map(|one| body(one.body.expose()))
+                    .map(|one| format!("{} {}", one["code"]["text"], one["valueString"]))
+                    .collect()
+            })
+            .collect();
+        assert_eq!(
+            values,
+            [
+                vec!["\"検査\" \"山\"", "\"検査\" \"<森\""],
+                vec!["\"検査\" \"川\""]
+            ]
+        );
+        let rest = cut.rest.unwrap();
+        assert_eq!(rest.places, [(1, 3)]);
+        let rest = String::from_utf8(rest.body).unwrap();
+        assert!(rest.contains('谷') && !rest.contains('山') && !rest.contains('川'));
+    }
+}
+
+#[test]
+fn records_are_completed_out_of_other_files_and_never_by_a_guess() {
+    let mut library = Memory::default();
+    let layout = "field,position,length\nA.key,2,1\nA.name,3,2\nA.id,5,2\nB.key,2,1\nB.name,3,2\nB.value,7,2\n";
+    library.tables.insert("two".to_owned(), layout.to_owned());
+    let text = "map: x
+source: {format: fixed, length: 8, layout: two, rows: B, join: {A: [key, name]}}
+subject: {local_id: A.id}
+resources:
+  - each: row
+    key: [B.value]
+    Observation: {status: 'final', code.text: B.value}
+";
+    let mapping =
+        Mapping::load("x", text, &library).unwrap_or_else(|problems| panic!("{problems}"));
+    let own = b"B1xx  v1\r\nB2xx  v2\r\nB3xx  v3\r\n\x1a";
+    assert!(mapping.lacks_partners(own));
+    assert_eq!(
+        mapping.completed(own, &[b"A4xxp4  \r\n", b"", b"\xFF\x00"]),
+        None
+    );
+    let (first, second) = (
+        &b"A1xxp1  \r\nA2xxp2  \r\nA3yyp3  \r\n"[..],
+        &b"A2xxp9  \nA1xxp1  "[..],
+    );
+    let whole = mapping.completed(own, &[first, second]).unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&whole),
+        "B1xx  v1\r\nB2xx  v2\r\nB3xx  v3\r\nA1xxp1  \r\n",
+        "two orders under one key are none, and another name is another order"
+    );
+    let cut = |bytes: &[u8]| {
+        let input = Input {
+            bytes,
+            received_at: "2025-03-01T00:00:00Z".parse().unwrap(),
+            file: "",
+        };
+        mapping.split(input, &options()).unwrap()
+    };
+    assert!(cut(own).parts.is_empty());
+    let cut = cut(&whole);
+    assert_eq!(cut.parts.len(), 1);
+    assert_eq!(cut.parts[0].local_id.expose(), "p1");
+    assert_eq!(
+        findings(&cut.report),
+        ["RNK-MAP-123 record 2", "RNK-MAP-123 record 3"]
+    );
+    assert!(!mapping.lacks_partners(&cut.parts[0].body));
 }
 
 #[test]

@@ -18,6 +18,8 @@ mod local;
 #[cfg(test)]
 mod local_bytes;
 #[cfg(test)]
+mod local_mistakes;
+#[cfg(test)]
 mod local_page;
 #[cfg(test)]
 mod properties;

@@ -50,7 +50,7 @@ fn check(found: &Found, draft: &Draft) {
         );
     }
     let message = found.message(found.input.clone());
-    let text = bundle::collection_bundle(&message, draft);
+    let text = bundle::collection_bundle(message.received_at, draft);
     assert!(!text.contains(STAY_TOKEN), "{}", found.name);
     let bundle: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(bundle["type"], "collection");

@@ -1,20 +1,76 @@
 //! Files of rows: what a [`Cutter`] makes of a file in a drop folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use renkei_core::cutter::Cut;
 use renkei_core::{AcceptError, Code, Cutter, MapError, NewMessage, limits};
 
-use super::pass::{Reader, Standing};
-use crate::files::{Look, Read};
+use super::pass::{DONE, Reader, Standing};
+use crate::files::{self, Look, Read};
 
 /// Parts of one file on their way into the inbox at once: they are committed in groups.
 const AT_ONCE: usize = 256;
 
+/// Cuts a file, with the records it lacks out of what lies in its folder or was taken from it; and whether it
+/// lacks some even so.
+fn cut_with_partners(
+    cutter: &dyn Cutter,
+    path: &Path,
+    body: &Bytes,
+) -> Result<(Cut, bool), MapError> {
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
+    let cut = cutter.cut(&name, body)?;
+    if !cutter.lacks_partners(body) {
+        return Ok((cut, false));
+    }
+    match cutter.completed(body, &beside(path)) {
+        None => Ok((cut, true)),
+        Some(whole) => {
+            let lacks = cutter.lacks_partners(&whole);
+            let whole = cutter.cut(&name, &whole)?;
+            let cut_short = cut.cut_short;
+            Ok((Cut { cut_short, ..whole }, lacks))
+        }
+    }
+}
+
+/// The other files of a file's folder and those that were taken from it, the newest first.
+fn beside(path: &Path) -> Vec<Bytes> {
+    let Some(folder) = path.parent() else {
+        return Vec::new();
+    };
+    let mut found: Vec<(Look, PathBuf)> = [folder.to_owned(), folder.join(DONE)]
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flatten()
+        .filter_map(|entry| {
+            let other = entry.ok()?.path();
+            let look = files::look(&other).ok()?;
+            (other != path).then_some((look, other))
+        })
+        .collect();
+    found.sort_by_key(|(look, _)| std::cmp::Reverse(look.changed_ms));
+    let mut room = limits::LOCAL_INPUT_BYTES as u64;
+    let mut others = Vec::new();
+    for (look, other) in found.into_iter().take(limits::PARTNER_FILES) {
+        if let Ok(Read::Whole(bytes)) = files::read(&other, look, room) {
+            room = room.saturating_sub(bytes.len() as u64);
+            others.push(bytes);
+        }
+    }
+    others
+}
+
 impl Reader<'_> {
     /// Takes one file: each part is a message of its own. A file that looks cut short, or is not what the
-    /// cutter reads, gets the time of a late partner to become whole.
+    /// cutter reads, gets the time of a late partner to become whole; so does one whose rows belong to records of
+    /// another file, which is looked for in the folder.
     pub(super) async fn cut(
         &mut self,
         cutter: &Arc<dyn Cutter>,
@@ -35,15 +91,21 @@ impl Reader<'_> {
             }
             Some(Read::Changed) | None => return Ok(()),
         };
-        let (with, file, bytes) = (Arc::clone(cutter), name.to_owned(), body.clone());
-        let cut = tokio::task::spawn_blocking(move || with.cut(&file, &bytes)).await;
-        let cut = cut.unwrap_or_else(|_| {
+        let (with, file, bytes) = (Arc::clone(cutter), path.to_owned(), body.clone());
+        let cut = tokio::task::spawn_blocking(move || cut_with_partners(&*with, &file, &bytes));
+        let cut = cut.await.unwrap_or_else(|_| {
             Err(MapError {
                 code: Code::INB_PANIC,
                 at: "file".to_owned(),
             })
         });
-        let is_whole = cut.as_ref().is_ok_and(|cut| !cut.cut_short);
+        let (cut, is_whole) = match cut {
+            Ok((cut, lacks)) => {
+                let is_whole = !cut.cut_short && !lacks;
+                (Ok(cut), is_whole)
+            }
+            Err(error) => (Err(error), false),
+        };
         if !is_whole && !self.waited_for(name) {
             return Ok(());
         }

@@ -22,6 +22,8 @@ use crate::split;
 const DOCUMENTS: [&str; 12] = [
     "pdf", "xml", "cda", "tif", "tiff", "jpg", "jpeg", "png", "gif", "rtf", "doc", "docx",
 ];
+/// Where files go that were taken.
+pub(super) const DONE: &str = "done";
 /// Written when a folder that is only remembered was read once.
 const WALKED: &str = "walked";
 
@@ -496,7 +498,7 @@ fn put_away(path: &Path) -> io::Result<()> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::other("a file without a name"));
     };
-    let done = folder.join("done");
+    let done = folder.join(DONE);
     std::fs::create_dir_all(&done)?;
     let mut target = done.join(name);
     let mut number = 1;

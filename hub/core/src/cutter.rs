@@ -13,6 +13,17 @@ pub trait Cutter: Send + Sync + 'static {
     /// # Errors
     /// When the bytes are not this format at all, or more than can be read at once.
     fn cut(&self, file: &str, body: &Bytes) -> Result<Cut, MapError>;
+
+    /// Whether rows of a file belong to records that must be in another file, such as results whose order went
+    /// out days ago.
+    fn lacks_partners(&self, _body: &Bytes) -> bool {
+        false
+    }
+
+    /// A file with the records it lacks out of `others`, behind its own; `None` when they hold none of them.
+    fn completed(&self, _body: &Bytes, _others: &[Bytes]) -> Option<Bytes> {
+        None
+    }
 }
 
 /// A file that was cut.

@@ -76,6 +76,9 @@ pub const EXPRESSION_DEPTH: usize = 16;
 pub const TABLE_BYTES: usize = 16 * 1024 * 1024;
 /// Largest input a local mapping reads in one piece, in bytes; larger files are split by their source.
 pub const LOCAL_INPUT_BYTES: usize = 64 * 1024 * 1024;
+/// Earlier files of a drop folder, the newest ones, that are looked through for records a file lacks; together
+/// they are read up to [`LOCAL_INPUT_BYTES`].
+pub const PARTNER_FILES: usize = 1_000;
 /// Columns of one row, and repetitions inside one record.
 pub const LOCAL_COLUMNS: usize = 1024;
 /// Levels of an XML or JSON document.

@@ -132,6 +132,9 @@ impl<'l> Compiler<'l> {
             );
             let problem = Problem::at(Code::MAP_KIND, &spot, says);
             let problem = match stage_for(kinds, takes) {
+                Some(name) if leaf.pipes.len() > 1 => problem.help(format!(
+                    "every alternative must give it, and `|` binds closer than `??`: `(a ?? b) | {name}`"
+                )),
                 Some(name) => problem.help(format!("add `| {name}`")),
                 None => problem,
             };
@@ -318,5 +321,11 @@ fn stage_for(gives: Kinds, takes: Kinds) -> Option<&'static str> {
     .into_iter()
     .find(|(kind, _)| kind.is_within(takes) && (is_text || *kind == Kinds::CONCEPT))
     .map(|(_, name)| name)
-    .filter(|_| takes != Kinds::ANY)
+    .filter(|name| takes != Kinds::ANY && accepts(name, gives))
+}
+
+/// Whether the function of a stage such as `yes('1')` takes these kinds.
+fn accepts(stage: &str, gives: Kinds) -> bool {
+    let name = stage.split('(').next().unwrap_or(stage);
+    function::find(name).is_some_and(|function| gives.is_within(function.takes))
 }

@@ -56,10 +56,7 @@ pub(crate) fn resolve(
         }
         let problem = |says: String| Box::new(Problem::at(Code::MAP_EXTENDS, &node.spot, says));
         if seen.contains(&name) {
-            return Err(problem(format!(
-                "`{name}` extends itself, over {}",
-                seen.join(" → ")
-            )));
+            return Err(of_itself(problem, &seen, &name));
         }
         if seen.len() > limits::MAPPING_EXTENDS {
             return Err(problem(format!(
@@ -71,9 +68,16 @@ pub(crate) fn resolve(
             let mut known = library.mappings();
             known.extend(RUST.iter().map(|(known, _)| (*known).to_owned()));
             let problem = problem(format!("no mapping is named `{name}`"));
-            return Err(problem
-                .did_you_mean(&name, known.iter().map(String::as_str))
-                .into());
+            let bare = [".yaml", ".yml"]
+                .iter()
+                .find_map(|ending| name.strip_suffix(ending));
+            return Err(match bare {
+                Some(bare) => {
+                    problem.help(format!("a mapping is named without its ending: `{bare}`"))
+                }
+                None => problem.did_you_mean(&name, known.iter().map(String::as_str)),
+            }
+            .into());
         };
         let below = Arc::new(Source {
             name: format!("{name}.yaml"),
@@ -83,14 +87,23 @@ pub(crate) fn resolve(
         texts.push(below.text.clone());
         let base_name = base.get("map").and_then(Node::text).unwrap_or("");
         if seen.iter().any(|known| known == base_name) && !base_name.is_empty() {
-            return Err(problem(format!(
-                "`{name}` extends itself, over {}",
-                seen.join(" → ")
-            )));
+            return Err(of_itself(problem, &seen, &name));
         }
         seen.push(name);
         root = merge_roots(base, root);
     }
+}
+
+/// A mapping that refers to itself, directly or over others.
+fn of_itself(
+    problem: impl Fn(String) -> Box<Problem>,
+    seen: &[String],
+    name: &str,
+) -> Box<Problem> {
+    let way = seen.join(" → ");
+    let says = format!("this mapping extends itself: {way} → {name}");
+    let help = "take `extends:` away, or name another one, such as `builtin/lab-csv`";
+    Box::new(problem(says).help(help))
 }
 
 fn read(source: &Arc<Source>) -> Result<Node, Box<Problem>> {

@@ -20,6 +20,24 @@ pub(crate) struct Wrong {
     pub(crate) help: Option<String>,
 }
 
+impl Wrong {
+    /// The same with a way out.
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// What is written instead of a word of other languages, or of a sign from a Japanese keyboard.
+fn elsewhere(word: &str) -> Option<String> {
+    match word {
+        "&&" | "&" | "AND" => Some("write `and`".to_owned()),
+        "OR" => Some("write `or`".to_owned()),
+        "+" => Some("texts are joined by `join(' ', a, b)`".to_owned()),
+        word => super::problem::full_width(word),
+    }
+}
+
 /// `pipe ?? pipe ?? …`: the first that gives something.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Leaf {
@@ -101,7 +119,9 @@ pub(crate) enum Comparison {
 pub(crate) fn leaf(text: &str) -> Result<Leaf, Wrong> {
     let mut parser = Parser::new(text)?;
     let leaf = parser.leaf(0)?;
-    parser.end()?;
+    parser.end(
+        "stages are joined by `|`, alternatives by `??`; texts are joined by `join(' ', a, b)`",
+    )?;
     Ok(leaf)
 }
 
@@ -112,7 +132,7 @@ pub(crate) fn leaf(text: &str) -> Result<Leaf, Wrong> {
 pub(crate) fn condition(text: &str) -> Result<Condition, Wrong> {
     let mut parser = Parser::new(text)?;
     let condition = parser.any(0)?;
-    parser.end()?;
+    parser.end("conditions are joined by `and` and `or`, values are compared by `=`")?;
     Ok(condition)
 }
 
@@ -182,18 +202,37 @@ impl Parser {
         Err(wrong(self.place(), format!("`{sign}` is missing here")))
     }
 
-    fn end(&self) -> Result<(), Wrong> {
-        if self.next == self.tokens.len() {
-            return Ok(());
-        }
-        let mut problem = wrong(self.place(), "this does not belong to the expression");
-        if matches!(self.peek(), Some(Token::Name(_) | Token::Text(_))) {
-            problem.help = Some(
-                "stages are joined by `|`, alternatives by `??`; texts are joined by `join(' ', a, b)`"
-                    .to_owned(),
-            );
+    /// Nothing may follow; `joins` says how parts are joined here.
+    fn end(&self, joins: &str) -> Result<(), Wrong> {
+        let mut problem = match self.peek() {
+            None => return Ok(()),
+            Some(Token::Name(word) | Token::Text(word)) => {
+                let help = elsewhere(word).unwrap_or_else(|| joins.to_owned());
+                let problem = wrong(self.place(), "this does not belong to the expression");
+                problem.help(help)
+            }
+            Some(Token::Sign(sign)) => self.sign(self.place(), sign),
+            Some(Token::Number(_)) => wrong(self.place(), "this does not belong to the expression"),
+        };
+        if problem.help.is_none() {
+            problem.help = Some(joins.to_owned());
         }
         Err(problem)
+    }
+
+    /// A sign in the wrong place, with what is written instead of the signs of other languages.
+    fn sign(&self, at: Range<usize>, sign: &str) -> Wrong {
+        let before = self
+            .next
+            .checked_sub(1)
+            .and_then(|last| self.tokens.get(last));
+        let help = match (before.map(|(token, _)| token), sign) {
+            (Some(Token::Sign("=")), "=") => "values are compared by one `=`",
+            (Some(Token::Sign("<")), ">") => "unequal is written `!=`",
+            (Some(Token::Sign("|")), "|") => "alternatives are joined by `??`, conditions by `or`",
+            _ => return wrong(at, format!("`{sign}` does not belong here")),
+        };
+        wrong(at, format!("`{sign}` does not belong here")).help(help)
     }
 
     fn deeper(&self, depth: usize) -> Result<usize, Wrong> {
@@ -234,6 +273,7 @@ impl Parser {
                     self.next += 1;
                     stages.push(self.call(name, depth)?);
                 }
+                Some(Token::Sign(sign)) if *sign == "|" => return Err(self.sign(at, sign)),
                 _ => return Err(wrong(at, "a function is missing after `|`")),
             }
         }
@@ -245,6 +285,11 @@ impl Parser {
         let Some(token) = self.peek().cloned() else {
             return Err(wrong(at, "an expression is missing here"));
         };
+        if let Token::Sign(sign) = &token
+            && *sign != "("
+        {
+            return Err(self.sign(at, sign));
+        }
         self.next += 1;
         match token {
             Token::Text(text) => Ok(Term::Text(text, at)),
@@ -259,12 +304,11 @@ impl Parser {
                 }
                 Ok(Term::Path(name))
             }
-            Token::Sign("(") => {
+            Token::Sign(_) => {
                 let leaf = self.leaf(depth)?;
                 self.expect(")")?;
                 Ok(Term::Group(Box::new(leaf)))
             }
-            Token::Sign(sign) => Err(wrong(at, format!("`{sign}` does not belong here"))),
         }
     }
 
@@ -325,13 +369,23 @@ impl Parser {
             // by a comparison, so the shorter reading is tried first.
             let start = self.next;
             self.next += 1;
-            if let Ok(condition) = self.any(depth)
-                && self.take_sign(")")
-                && !self.continues_value()
-            {
-                return Ok(condition);
-            }
+            let inside = match self.any(depth) {
+                Ok(condition) if self.take_sign(")") => {
+                    if !self.continues_value() {
+                        return Ok(condition);
+                    }
+                    None
+                }
+                Ok(_) => Some(wrong(self.place(), "`)` is missing here")),
+                Err(wrong) => Some(wrong),
+            };
             self.next = start;
+            // Of two readings that fail, the one that came further is what was meant.
+            return match (self.leaf(depth), inside) {
+                (Ok(leaf), _) => self.comparison(leaf, depth),
+                (Err(outside), Some(inside)) if inside.at.start > outside.at.start => Err(inside),
+                (Err(outside), _) => Err(outside),
+            };
         }
         let leaf = self.leaf(depth)?;
         self.comparison(leaf, depth)

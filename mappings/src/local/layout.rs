@@ -6,7 +6,7 @@ use renkei_core::Code;
 
 use super::compile::Compiler;
 use super::grammar;
-use super::load::{entries, list};
+use super::load::{SUBJECT, entries, list};
 use super::problem::{Problem, Spot};
 use super::source::decode::Encoding;
 use super::source::fixed::{Field, Fixed, Join, RecordKind};
@@ -154,9 +154,30 @@ pub(crate) fn known_keys<'n>(
             &key.spot,
             format!("there is no key `{}` here", key.text),
         );
-        compiler.problem(problem.did_you_mean(&key.text, known.iter().copied()));
+        let inside = if known.contains(&"subject") {
+            inside(&key.text)
+        } else {
+            None
+        };
+        compiler.problem(match inside {
+            Some(above) => problem.help(format!(
+                "it belongs under `{above}:`, two blanks further right"
+            )),
+            None => problem.did_you_mean(&key.text, known.iter().copied()),
+        });
     }
     all
+}
+
+/// The key of the whole mapping a key belongs under.
+fn inside(key: &str) -> Option<&'static str> {
+    match key {
+        key if SUBJECT.contains(&key) => Some("subject"),
+        "format" | "encoding" | "columns" | "header" | "records" | "layout" | "fields" => {
+            Some("source")
+        }
+        _ => None,
+    }
 }
 
 fn encoding(compiler: &mut Compiler<'_>, node: Option<&Node>) -> Encoding {
@@ -358,26 +379,32 @@ fn fixed(compiler: &mut Compiler<'_>, node: &Node) -> Option<Fixed> {
     let mut joins = Vec::new();
     for (key, field) in node.get("join").map(entries).unwrap_or_default() {
         let kind = find(compiler, &key.text, &key.spot)?;
-        let name = field.text().unwrap_or("");
-        let place = |kind: usize| {
-            kinds[kind]
-                .fields
-                .iter()
-                .position(|known| known.name == name)
+        let mut keys = Vec::new();
+        let names = match &field.kind {
+            Kind::List(names) => names.as_slice(),
+            _ => std::slice::from_ref(field),
         };
-        let (Some(their_key), Some(own_key)) = (place(kind), place(rows)) else {
+        for node in names {
+            let name = node.text().unwrap_or("");
+            let place = |kind: usize| {
+                let mut fields = kinds[kind].fields.iter();
+                fields.position(|known| known.name == name)
+            };
+            if let (Some(theirs), Some(own)) = (place(kind), place(rows)) {
+                keys.push((theirs, own));
+                continue;
+            }
             let says = format!(
                 "`{name}` is no field of both `{}` and `{}`",
                 key.text, kinds[rows].name
             );
-            compiler.problem(Problem::at(Code::MAP_FIELD, &field.spot, says));
-            continue;
-        };
-        joins.push(Join {
-            kind,
-            their_key,
-            own_key,
-        });
+            compiler.problem(Problem::at(Code::MAP_FIELD, &node.spot, says));
+        }
+        if keys.is_empty() && matches!(&field.kind, Kind::List(_)) {
+            let says = "a field that both records have is wanted here";
+            compiler.problem(Problem::at(Code::MAP_KEY, &field.spot, says));
+        }
+        joins.push(Join { kind, keys });
     }
     Some(Fixed {
         length,

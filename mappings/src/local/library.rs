@@ -49,6 +49,18 @@ const MAPPINGS: &[(&str, &str)] = &[
         "builtin/emr-prescriptions",
         include_str!("../../local/emr-prescriptions.yaml"),
     ),
+    (
+        "builtin/emr-changes",
+        include_str!("../../local/emr-changes.yaml"),
+    ),
+    (
+        "builtin/emr-manbo",
+        include_str!("../../local/emr-manbo.yaml"),
+    ),
+    (
+        "builtin/orca-patient",
+        include_str!("../../local/orca-patient.yaml"),
+    ),
 ];
 const TABLES: &[(&str, &str)] = &[
     ("sex", include_str!("../../tables/sex.csv")),

@@ -298,6 +298,9 @@ impl Loader<'_, '_> {
 
     fn subject(&mut self, node: &Node) -> Option<SubjectPlan> {
         self.map(node, SUBJECT);
+        if !matches!(node.kind, Kind::Map(_)) {
+            return None;
+        }
         let text = |loader: &mut Self, name: &str| {
             loader.expression(node.get(name), &format!("subject.{name}"), Kinds::SCALAR)
         };

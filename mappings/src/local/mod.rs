@@ -18,6 +18,7 @@ use crate::Options;
 
 mod beside;
 mod compile;
+mod covered;
 mod draft;
 mod element;
 mod extend;
@@ -170,6 +171,17 @@ impl Mapping {
         options: &Options,
         give: &mut dyn FnMut(Piece),
     ) -> Result<Report, MapError> {
+        self.reading(input, options, give, &mut |_| {})
+    }
+
+    /// As [`Self::read`]; `look` sees each document behind its reading, with what was read of it marked.
+    fn reading(
+        &self,
+        input: Input<'_>,
+        options: &Options,
+        give: &mut dyn FnMut(Piece),
+        look: &mut dyn FnMut(&Doc<'_>),
+    ) -> Result<Report, MapError> {
         if input.bytes.len() > limits::LOCAL_INPUT_BYTES {
             return Err(MapError {
                 code: Code::MAP_LIMIT,
@@ -184,6 +196,7 @@ impl Mapping {
         if let Format::Hl7v2 { records } = &self.plan.input.format {
             return mapper::with_messages(input.bytes, records.as_deref(), &mut |doc, findings| {
                 let mut report = self.pieces(doc, &given, give);
+                look(doc);
                 report.findings.splice(0..0, findings);
                 report
             });
@@ -196,6 +209,7 @@ impl Mapping {
             .read(input.bytes, &mut text, &mut findings)
             .map_err(|unusable| unusable.0)?;
         let mut report = self.pieces(&doc, &given, give);
+        look(&doc);
         report.findings.splice(0..0, findings);
         Ok(report)
     }
@@ -284,15 +298,7 @@ impl Mapping {
             } => tree.unread(*separator),
             Doc::Segments(segments) => segments.unread(),
         };
-        unread.retain(|field| {
-            let is_inside = |unused: &String| {
-                field == unused
-                    || field
-                        .strip_prefix(unused.as_str())
-                        .is_some_and(|rest| rest.starts_with(['.', '/', '-', '[']))
-            };
-            !plan.unused.iter().any(is_inside)
-        });
+        unread.retain(|field| !self.is_left(field));
         unread
     }
 }

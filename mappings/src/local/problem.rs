@@ -176,6 +176,28 @@ fn is_wide(character: char) -> bool {
         | '\u{FF01}'..='\u{FF60}' | '\u{FFE0}'..='\u{FFE6}' | '\u{20000}'..='\u{3FFFD}')
 }
 
+/// A sign in a word that looks like one of the language but is another, as Japanese keyboards and word
+/// processors write them.
+pub(crate) fn full_width(word: &str) -> Option<String> {
+    let found = word.chars().find_map(|sign| {
+        let meant = match sign {
+            '｜' => "|",
+            '（' => "(",
+            '）' => ")",
+            '，' | '、' => ",",
+            '？' => "?",
+            '＝' => "=",
+            '！' => "!",
+            '＜' => "<",
+            '＞' => ">",
+            '’' | '‘' | '“' | '”' | '＇' | '＂' => "'",
+            _ => return None,
+        };
+        Some((sign, meant))
+    });
+    found.map(|(sign, meant)| format!("`{sign}` is another sign: write `{meant}`"))
+}
+
 /// The word most like `wrong`, when it is like enough to be meant.
 pub(crate) fn nearest<'k>(
     wrong: &str,

@@ -146,7 +146,7 @@ fn source() -> Value {
             "length": { "type": "integer", "description": "Bytes of a record." },
             "layout": { "type": "string", "description": "A table field,position,length,times,stride." },
             "rows": { "type": "string", "description": "The record that makes rows." },
-            "join": { "type": "object", "description": "RECORD: the field both have." },
+            "join": { "type": "object", "description": "RECORD: the field both have, or a list of fields." },
             "records": { "type": "string", "description": "Path to what repeats." },
             "fields": { "type": "array", "items": { "type": "string" } },
         },

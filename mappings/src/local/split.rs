@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use renkei_core::{Code, LocalId, MapError, limits};
 
 use super::draft::{self, Given};
+use super::source::decode::Encoding;
 use super::source::rows::Rows;
-use super::source::tree::Tree;
-use super::source::{Doc, Format, decode, json};
+use super::source::{Doc, Format, decode, json, xml};
 use super::{Input, Mapping, Report};
 use crate::Options;
 
@@ -22,7 +22,8 @@ pub struct Part {
     /// The patient's number, padded as the options say.
     pub local_id: LocalId,
     /// The header and the rows of this patient, byte for byte as they stood (UTF-16 and ISO-2022-JP as UTF-8
-    /// with a byte order mark, a sheet as CSV with one, a document without what belongs to others).
+    /// with a byte order mark, a sheet as CSV with one, a document without the records of others: XML as UTF-8
+    /// with a byte order mark, JSON printed anew).
     pub body: Vec<u8>,
     /// Rows in it.
     pub records: usize,
@@ -64,6 +65,11 @@ impl Mapping {
         matches!(self.plan.input.format, Format::Hl7v2 { .. })
     }
 
+    /// Whether it lies over a mapping in Rust.
+    pub fn is_overlay(&self) -> bool {
+        self.plan.builtin.is_some()
+    }
+
     /// Whether what it makes has a time of its own; else the time of receipt stands for it, and the same bytes
     /// may be news when they come again.
     pub fn has_time(&self) -> bool {
@@ -83,11 +89,26 @@ impl Mapping {
         has_lines && !matches!(bytes.last(), Some(b'\r' | b'\n' | 0x1A | 0))
     }
 
+    /// Whether rows of a file are joined with records that must be in another file.
+    pub fn lacks_partners(&self, bytes: &[u8]) -> bool {
+        match &self.plan.input.format {
+            Format::Fixed(fixed) => fixed.lacks_partners(bytes),
+            _ => false,
+        }
+    }
+
+    /// A file with the records it lacks out of others, behind its own; `None` when they hold none of them.
+    pub fn completed(&self, bytes: &[u8], others: &[&[u8]]) -> Option<Vec<u8>> {
+        match &self.plan.input.format {
+            Format::Fixed(fixed) => fixed.completed(bytes, others),
+            _ => None,
+        }
+    }
+
     /// Cuts a file by patient.
     ///
     /// # Errors
-    /// When the bytes are not this format, over the limit, or a document about several patients whose records
-    /// cannot be told apart.
+    /// When the bytes are not this format, or over the limit.
     pub fn split(&self, input: Input<'_>, options: &Options) -> Result<Cut, MapError> {
         let fail = |code: Code| MapError {
             code,
@@ -149,25 +170,41 @@ impl Mapping {
                     .collect();
             }
             Doc::Tree { tree, records, .. } if parts.len() > 1 || !lost.rows.is_empty() => {
-                if !matches!(plan.input.format, Format::Json { .. }) {
-                    return Err(fail(Code::MAP_SEVERAL_SUBJECTS));
-                }
-                let only = |own: &[usize]| without_others(tree, records, own);
+                let whole = match &plan.input.format {
+                    Format::Xml { .. } => Some(plan.input.text_of_xml(&bytes)),
+                    _ => None,
+                };
+                let only = |own: &[usize]| {
+                    let others = all_but(records, own);
+                    let text = match &whole {
+                        Some(whole) => xml::without(whole, &others),
+                        None => Some(json::without(tree, &others)),
+                    };
+                    let mut body = Vec::new();
+                    if !matches!(plan.input.encoding, Encoding::Auto | Encoding::Utf8)
+                        || whole.is_some()
+                    {
+                        // Whatever the mapping or the document says of its encoding.
+                        body.extend_from_slice(MARK);
+                    }
+                    let text = text.ok_or_else(|| fail(Code::MAP_NOT_THIS_FORMAT))?;
+                    body.extend_from_slice(text.as_bytes());
+                    Ok::<_, MapError>(body)
+                };
                 if !lost.rows.is_empty() {
                     cut.rest = Some(Rest {
-                        body: only(&lost.rows),
+                        body: only(&lost.rows)?,
                         places: runs_of(&lost.rows),
                     });
                 }
-                cut.parts = parts
-                    .into_iter()
-                    .map(|(local_id, own)| Part {
+                for (local_id, own) in parts {
+                    cut.parts.push(Part {
                         local_id: LocalId::new(local_id),
-                        body: only(&own),
+                        body: only(&own)?,
                         records: own.len(),
                         places: runs_of(&own),
-                    })
-                    .collect();
+                    });
+                }
             }
             _ => {
                 cut.parts = parts
@@ -288,16 +325,15 @@ fn runs_of(own: &[usize]) -> Vec<(u32, u32)> {
     runs.0
 }
 
-/// The document with these of its records only.
-fn without_others(tree: &Tree<'_>, records: &[u32], own: &[usize]) -> Vec<u8> {
+/// The records of a document but these.
+fn all_but(records: &[u32], own: &[usize]) -> HashSet<u32> {
     let kept: HashSet<u32> = own
         .iter()
         .filter_map(|at| records.get(*at).copied())
         .collect();
-    let others: HashSet<u32> = records
+    records
         .iter()
         .copied()
         .filter(|record| !kept.contains(record))
-        .collect();
-    json::without(tree, &others).into_bytes()
+        .collect()
 }

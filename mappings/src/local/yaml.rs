@@ -12,6 +12,8 @@ use renkei_core::{Code, limits};
 
 use super::problem::{Problem, Source, Spot};
 
+mod fault;
+
 /// One value.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
@@ -92,8 +94,8 @@ pub(crate) fn parse(source: &Arc<Source>) -> Result<Node, Box<Problem>> {
     };
     for event in Parser::new_from_str(&source.text) {
         let (event, span) = event.map_err(|error| {
-            let at = reader.spot(error.marker().byte_offset(), error.marker().byte_offset());
-            Problem::at(Code::MAP_YAML, &at, format!("not YAML: {}", error.info()))
+            let at = error.marker().byte_offset().unwrap_or(0);
+            fault::explain(source, at.min(source.text.len()), &error.info())
         })?;
         let spot = reader.spot(span.start.byte_offset(), span.end.byte_offset());
         reader.take(event, spot)?;
@@ -136,12 +138,28 @@ impl Reader<'_> {
             | Event::MappingStart(_, anchor, _)
                 if anchor != 0 =>
             {
-                refuse(&spot, "anchors (`&name`) are not part of a mapping")
+                let mut at = spot;
+                // The place is that of the value; its anchor stands before it.
+                let before = at.source.text.get(..at.start).unwrap_or("");
+                at.start = before.rfind('&').unwrap_or(at.start);
+                let problem = Problem::at(
+                    Code::MAP_YAML,
+                    &at,
+                    "anchors (`&name`) are not part of a mapping",
+                );
+                Err(problem
+                    .help("write it out wherever it is needed: so a small file stays small")
+                    .into())
             }
             Event::Scalar(_, _, _, Some(_))
             | Event::SequenceStart(_, _, Some(_))
             | Event::MappingStart(_, _, Some(_)) => {
-                refuse(&spot, "tags (`!name`) are not part of a mapping")
+                let problem = Problem::at(
+                    Code::MAP_YAML,
+                    &spot,
+                    "tags (`!name`) are not part of a mapping",
+                );
+                Err(problem.help(fault::TAG).into())
             }
             Event::Alias(_) => refuse(&spot, "aliases (`*name`) are not part of a mapping"),
             Event::DocumentStart(..) if self.root.is_some() => {
@@ -181,9 +199,10 @@ impl Reader<'_> {
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, spot: Spot) -> Result<(), Box<Problem>> {
         if let Some(Open::Map(_, entries, pending @ None)) = self.open.last_mut() {
-            if entries.iter().any(|(key, _)| key.text == text) {
+            if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
+                let help = format!("the first is in line {}; keep one", first.spot.line());
                 let text = format!("`{text}` stands here twice");
-                return Err(Problem::at(Code::MAP_YAML, &spot, text).into());
+                return Err(Problem::at(Code::MAP_YAML, &spot, text).help(help).into());
             }
             *pending = Some(Key {
                 text: text.to_owned(),

@@ -11,7 +11,7 @@ use renkei_core::{
     Clock as _, Code, Draft, FacilityId, Finding, MapError, Mapper, Message, MessageId, Meta,
     Severity, SourceName, SystemClock,
 };
-use renkei_mappings::{bundle, storage::StoragePath};
+use renkei_mappings::{Options, bundle, storage::StoragePath};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -89,7 +89,20 @@ impl Map {
             for path in &self.paths {
                 collect(path, &mut files).with_context(|| path.display().to_string())?;
             }
-            return map_local::dry_run(mapping, &files, facility);
+            let options = match (&self.config, &self.source) {
+                (Some(config), Some(source)) => match Checked::read(config) {
+                    Ok(checked) => {
+                        let mut sources = checked.sources.iter();
+                        let (name, source) = sources
+                            .find(|(name, _)| name.as_str() == source)
+                            .context("no such source in the configuration")?;
+                        checked.mapping_of(name, source).options(&facility)
+                    }
+                    Err(problems) => return Ok(super::check::report(&problems)),
+                },
+                _ => Options::new(facility),
+            };
+            return map_local::dry_run(mapping, &files, &options, self.bundle);
         }
         let Some(name) = renkei_mappings::NAMES.iter().find(|name| **name == mapping) else {
             complain(&format!(
@@ -161,7 +174,7 @@ impl Map {
             }
         };
         if self.bundle {
-            say(&bundle::collection_bundle(message, &draft));
+            say(&bundle::collection_bundle(message.received_at, &draft));
             return Ok(true);
         }
         let outcome = match renkei_mappings::outcome(message, &draft) {
@@ -196,7 +209,7 @@ impl Map {
 }
 
 /// Files below `path` in name order; hidden ones are passed over.
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+pub(super) fn collect(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     if !path.is_dir() {
         files.push(path.to_owned());
         return Ok(());
@@ -217,7 +230,12 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
 }
 
 /// The messages of a file, as the source would hand them over.
-fn messages(file: &Path, bytes: Bytes, facility: &FacilityId, now: Timestamp) -> Vec<Message> {
+pub(super) fn messages(
+    file: &Path,
+    bytes: Bytes,
+    facility: &FacilityId,
+    now: Timestamp,
+) -> Vec<Message> {
     let path = file.display().to_string();
     let stored = StoragePath::parse(&path);
     let mut meta = Meta {

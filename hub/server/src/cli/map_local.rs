@@ -1,17 +1,17 @@
 //! `renkei map` for local mappings: check, test, explain, coverage, tables, and the dry run of a YAML file.
 //! Nothing is stored or sent.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use renkei_core::{Clock as _, FacilityId, Finding, SystemClock};
-use renkei_mappings::Options;
+use renkei_core::{Clock as _, Finding, SystemClock};
 use renkei_mappings::local::{
     Input, Library as _, LocalMapper, Mapping, Piece, Report, Shipped, for_editors,
 };
+use renkei_mappings::{Options, bundle};
 
+use super::map_coverage::Coverage;
 use super::map_tables::Tables;
 use super::{Exit, complain, say};
 use crate::normalize::library::Folder;
@@ -49,13 +49,7 @@ pub enum Local {
         json: bool,
     },
     /// Which fields of real files a mapping carries, and which nobody reads
-    Coverage {
-        /// A mapping file (YAML), or a name such as builtin/lab-csv.
-        mapping: String,
-        /// Files the mapping reads.
-        #[arg(required = true)]
-        paths: Vec<PathBuf>,
-    },
+    Coverage(Coverage),
     /// Code tables between the sheets people keep and the files mappings use
     Table {
         /// Into which direction.
@@ -109,7 +103,7 @@ impl Local {
                 element,
                 json,
             } => explain(&mapping, element.as_deref(), json),
-            Self::Coverage { mapping, paths } => coverage(&mapping, &paths),
+            Self::Coverage(coverage) => coverage.run(),
             Self::Table { command } => command.run(),
         }
     }
@@ -230,48 +224,6 @@ fn explain(name: &str, element: Option<&str>, json: bool) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
-fn demo_options() -> anyhow::Result<Options> {
-    let facility =
-        FacilityId::new(super::map::DEMO_FACILITY).map_err(|error| anyhow::anyhow!("{error}"))?;
-    Ok(Options::new(facility))
-}
-
-fn coverage(name: &str, paths: &[PathBuf]) -> anyhow::Result<Exit> {
-    let Some((mapping, _)) = load(name)? else {
-        return Ok(Exit::Data);
-    };
-    let options = demo_options()?;
-    let mut exit = Exit::Done;
-    let (mut files, mut records) = (0, 0);
-    let mut unread: BTreeMap<String, usize> = BTreeMap::new();
-    for path in paths {
-        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-        let Some(report) = reading(&mapping, &bytes, path, &options, &mut |_| {}) else {
-            exit = Exit::Data;
-            continue;
-        };
-        files += 1;
-        records += report.records;
-        for field in report.unread {
-            *unread.entry(field).or_default() += 1;
-        }
-    }
-    let read: std::collections::BTreeSet<&String> = mapping
-        .lineage()
-        .iter()
-        .flat_map(|line| &line.fields)
-        .collect();
-    let (carried, all) = (read.len(), read.len() + unread.len());
-    let share = (carried * 100).checked_div(all).unwrap_or(100);
-    say(&format!(
-        "{name}: {carried} of {all} fields carried ({share} %), {files} files, {records} records"
-    ));
-    for (field, files) in unread {
-        say(&format!("  not read: {field} (in {files} files)"));
-    }
-    Ok(exit)
-}
-
 /// Reads one file; what makes it unreadable goes to stderr.
 fn reading(
     mapping: &Mapping,
@@ -302,28 +254,40 @@ fn reading(
     .ok()
 }
 
-/// The dry run of `renkei map … --with FILE.yaml`: one line per draft or row, one at the end of each file.
+/// The dry run of `renkei map … --with FILE.yaml`: one line per draft or row, one at the end of each file; or a
+/// Bundle per draft alone.
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn dry_run(name: &str, files: &[PathBuf], facility: FacilityId) -> anyhow::Result<Exit> {
+pub fn dry_run(
+    name: &str,
+    files: &[PathBuf],
+    options: &Options,
+    as_bundle: bool,
+) -> anyhow::Result<Exit> {
     let Some((mapping, _)) = load(name)? else {
         return Ok(Exit::Data);
     };
-    let options = Options::new(facility);
     let mut exit = Exit::Done;
     for path in files {
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
         let file = path.display().to_string();
         let mut index = 0;
-        let report = reading(&mapping, &bytes, path, &options, &mut |piece| {
-            say(&line(&file, index, &piece));
+        let now = SystemClock.now();
+        let report = reading(&mapping, &bytes, path, options, &mut |piece| {
+            match &piece {
+                Piece::Draft(draft) if as_bundle => say(&bundle::collection_bundle(now, draft)),
+                _ => say(&line(&file, index, &piece)),
+            }
             index += 1;
         });
         let Some(report) = report else {
             exit = Exit::Data;
             continue;
         };
+        if as_bundle {
+            continue;
+        }
         let findings: &[Finding] = &report.findings;
         say(&serde_json::to_string(&serde_json::json!({
             "file": file,

@@ -6,6 +6,7 @@ pub mod check;
 pub mod demo;
 pub mod load;
 pub mod map;
+pub mod map_coverage;
 pub mod map_local;
 pub mod map_tables;
 mod operate;

@@ -19,7 +19,11 @@ pub struct Folder {
 impl Folder {
     /// The folder a mapping file lies in.
     pub fn of(file: &Path) -> Self {
-        let root = file.parent().map(Path::to_owned).unwrap_or_default();
+        let root = match file.parent() {
+            // A bare file name: its folder cannot be listed by the empty name.
+            Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+            parent => parent.map(Path::to_owned).unwrap_or_default(),
+        };
         Self { root }
     }
 

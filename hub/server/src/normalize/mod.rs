@@ -76,7 +76,13 @@ impl ByFacility {
         }
     }
 
-    fn options(&self, facility: &FacilityId) -> Options {
+    /// The local mapping in use, where the source names one.
+    pub fn local(&self) -> Option<Arc<renkei_mappings::local::Mapping>> {
+        self.local.as_ref().map(|live| live.current())
+    }
+
+    /// What its mappings are built with.
+    pub fn options(&self, facility: &FacilityId) -> Options {
         let mut options = Options::new(facility.clone());
         options.local_id = self.local_id;
         options.problem_list = self.problem_list;
@@ -157,6 +163,16 @@ struct ByMapping {
 }
 
 impl Cutter for ByMapping {
+    fn lacks_partners(&self, body: &Bytes) -> bool {
+        self.live.current().lacks_partners(body)
+    }
+
+    fn completed(&self, body: &Bytes, others: &[Bytes]) -> Option<Bytes> {
+        let others: Vec<&[u8]> = others.iter().map(|other| &**other).collect();
+        let completed = self.live.current().completed(body, &others);
+        completed.map(Bytes::from)
+    }
+
     fn cut(&self, file: &str, body: &Bytes) -> Result<Cut, MapError> {
         let mapping = self.live.current();
         let cut_short = mapping.is_cut_short(body);

@@ -10,7 +10,7 @@ use crate::local::function::{self, Form, Function, Parameter};
 use crate::local::grammar::{Call, Leaf, Pipe, Term};
 use crate::local::kind::Kinds;
 use crate::local::plan::{Expression, Operand};
-use crate::local::problem::{Problem, Spot};
+use crate::local::problem::{Problem, Spot, full_width};
 use crate::local::table::Table;
 
 impl Compiler<'_> {
@@ -25,7 +25,10 @@ impl Compiler<'_> {
             let says = format!("no function is named `{}`", call.name.text);
             let problem = Problem::at(Code::MAP_FUNCTION, &spot(&call.name.at), says);
             let names = function::all().map(|function| function.name);
-            self.problem(problem.did_you_mean(&call.name.text, names));
+            self.problem(match full_width(&call.name.text) {
+                Some(help) => problem.help(help),
+                None => problem.did_you_mean(&call.name.text, names),
+            });
             return None;
         };
         let begins = function.takes == Kinds::NONE;
@@ -101,7 +104,16 @@ impl Compiler<'_> {
             };
             let spot = Self::spot(place.node, place.text, &call.at);
             let problem = Problem::at(Code::MAP_ARGUMENTS, &spot, says);
-            self.problem(problem.help(format!("write {}", usage(function))));
+            let optional = function
+                .parameters
+                .iter()
+                .any(|parameter| parameter.optional);
+            let may = if optional {
+                "; what stands in […] may be left out"
+            } else {
+                ""
+            };
+            self.problem(problem.help(format!("write `{}`{may}", usage(function))));
             return None;
         }
         let mut operands = Vec::new();
@@ -245,6 +257,7 @@ fn wanted(function: &Function) -> String {
         (_, 0) => "no arguments".to_owned(),
         (least, _) if is_open => format!("{least} or more {}", plural(2)),
         (least, most) if least == most => format!("{most} {}", plural(most)),
+        (0, most) => format!("at most {most} {}", plural(most)),
         (least, most) => format!("{least} to {most} {}", plural(most)),
     }
 }

@@ -7,7 +7,7 @@ use renkei_core::Code;
 use super::{At, Compiler, Place};
 use crate::local::function;
 use crate::local::grammar::Name;
-use crate::local::problem::{Problem, Spot, nearest};
+use crate::local::problem::{Problem, Spot, full_width, nearest};
 use crate::local::source::segments::FieldPath;
 use crate::local::source::{Context, Each, Format, ItemPath, Path, tree};
 use crate::local::yaml::Node;
@@ -77,7 +77,10 @@ impl Compiler<'_> {
             None if function::find(text).is_some() => {
                 problem.help(format!("a function follows a value: `value | {text}`"))
             }
-            None => problem.help(format!("a fixed text stands in quotes: '{text}'")),
+            None => problem.help(
+                full_width(text)
+                    .unwrap_or_else(|| format!("a fixed text stands in quotes: '{text}'")),
+            ),
         };
         self.problem(problem);
     }

@@ -87,9 +87,12 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token, Range<usize>)>, Wrong> {
                 start..start + character.len_utf8(),
                 format!("`{character}` does not belong here"),
             );
-            if character == '"' {
-                problem.help = Some("a fixed text stands in single quotes: 'text'".to_owned());
-            }
+            problem.help = match character {
+                '"' => Some("a fixed text stands in single quotes: 'text'".to_owned()),
+                '!' => Some("write `not (…)`, or `!=` between two values".to_owned()),
+                '?' => Some("write `??` between alternatives".to_owned()),
+                _ => None,
+            };
             return Err(problem);
         };
         tokens.push((token, start..at));

@@ -71,22 +71,24 @@ impl Loader<'_, '_> {
             self.compiler
                 .problem(problem.did_you_mean(&key.text, known.iter().copied()));
         }
-        let mut named = all.iter().filter(|(key, _)| is_type(key));
-        let (Some((key, body)), None) = (named.next(), named.next()) else {
-            let says = "an entry has one key that is its type, such as `Observation:`";
-            self.problem(Code::MAP_KEY, &node.spot, says);
-            return None;
-        };
-        let Some(shape) = types.iter().copied().find(|known| *known == key.text) else {
+        let named: Vec<&(Key, Node)> = all.iter().filter(|(key, _)| is_type(key)).collect();
+        let find = |key: &Key| types.iter().copied().find(|known| *known == key.text);
+        if let Some((key, _)) = named.iter().find(|(key, _)| find(key).is_none()) {
             let problem = Problem::at(
                 Code::MAP_ELEMENT,
                 &key.spot,
                 format!("no type is named `{}`", key.text),
             );
             self.compiler
-                .problem(problem.did_you_mean(&key.text, types));
+                .problem(problem.did_you_mean(&key.text, types.iter().copied()));
+            return None;
+        }
+        let [(key, body)] = named.as_slice() else {
+            let says = "an entry has one key that is its type, such as `Observation:`";
+            self.problem(Code::MAP_KEY, &node.spot, says);
             return None;
         };
+        let shape = find(key)?;
         let kind = ResourceType::find(shape);
         if kind.is_none() && place != Place::Row {
             self.problem(

@@ -1,6 +1,6 @@
 //! Records of fixed length, cut by bytes before they are decoded: a full-width character is two bytes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use renkei_core::{Code, Finding, Severity};
 
@@ -17,7 +17,7 @@ pub(crate) struct Fixed {
     pub(crate) kinds: Vec<RecordKind>,
     /// Which of them gives rows.
     pub(crate) rows: usize,
-    /// Kinds a row is joined with: kind, its key field, the key field of the row's record.
+    /// Kinds a row is joined with.
     pub(crate) joins: Vec<Join>,
 }
 
@@ -45,9 +45,12 @@ pub(crate) struct Field {
 #[derive(Debug, Clone)]
 pub(crate) struct Join {
     pub(crate) kind: usize,
-    pub(crate) their_key: usize,
-    pub(crate) own_key: usize,
+    /// Fields that must be alike in both: that of the other record, that of the row's own.
+    pub(crate) keys: Vec<(usize, usize)>,
 }
+
+/// What stands in the fields of a join.
+type Key<'b> = Vec<&'b [u8]>;
 
 impl Fixed {
     /// Names of all fields, in the order of the cells of a row.
@@ -87,11 +90,10 @@ impl Fixed {
         if !records.is_empty() && kinds.iter().all(Option::is_none) {
             return Err(refuse("record 1"));
         }
-        let mut joined: HashMap<(usize, &[u8]), &[u8]> = HashMap::new();
+        let mut joined: HashMap<(usize, Key<'_>), &[u8]> = HashMap::new();
         for ((_, record), kind) in records.iter().zip(&kinds) {
             for join in self.joins.iter().filter(|join| Some(join.kind) == *kind) {
-                let key = self.kinds[join.kind].fields[join.their_key].of(record, 0);
-                joined.insert((join.kind, key), record);
+                joined.insert((join.kind, self.their_key(join, record)), record);
             }
         }
         let decoder = decode::open(b"", encoding).1;
@@ -107,8 +109,7 @@ impl Fixed {
                 Some(kind) if *kind == self.rows => {
                     let mut parts = vec![*record];
                     for join in &self.joins {
-                        let key = self.kinds[self.rows].fields[join.own_key].of(record, 0);
-                        parts.extend(joined.get(&(join.kind, key)));
+                        parts.extend(joined.get(&(join.kind, self.own_key(join, record))));
                     }
                     if parts.len() <= self.joins.len() {
                         findings.push(Finding::new(Code::MAP_JOIN_MISSING, Severity::Error, at));
@@ -122,6 +123,79 @@ impl Fixed {
             }
         }
         Ok(rows)
+    }
+
+    fn their_key<'b>(&self, join: &Join, record: &'b [u8]) -> Key<'b> {
+        let fields = &self.kinds[join.kind].fields;
+        let keys = join.keys.iter();
+        keys.map(|(theirs, _)| fields[*theirs].of(record, 0))
+            .collect()
+    }
+
+    fn own_key<'b>(&self, join: &Join, record: &'b [u8]) -> Key<'b> {
+        let fields = &self.kinds[self.rows].fields;
+        let keys = join.keys.iter();
+        keys.map(|(_, own)| fields[*own].of(record, 0)).collect()
+    }
+
+    /// The records rows are joined with that an input does not hold.
+    fn missing<'b>(&self, bytes: &'b [u8]) -> HashSet<(usize, Key<'b>)> {
+        let (mut wanted, mut there) = (HashSet::new(), HashSet::new());
+        for (_, record) in self.records(bytes, &mut Vec::new(), &mut Rows::default()) {
+            let kind = self.kind(record);
+            for join in &self.joins {
+                if kind == Some(self.rows) {
+                    wanted.insert((join.kind, self.own_key(join, record)));
+                }
+                if kind == Some(join.kind) {
+                    there.insert((join.kind, self.their_key(join, record)));
+                }
+            }
+        }
+        wanted.retain(|key| !there.contains(key));
+        wanted
+    }
+
+    /// Whether rows of an input are joined with records it does not hold.
+    pub(crate) fn lacks_partners(&self, bytes: &[u8]) -> bool {
+        !self.joins.is_empty() && !self.missing(bytes).is_empty()
+    }
+
+    /// An input with the records its rows are joined with and it does not hold, out of other inputs; behind what
+    /// it holds, so that its own records keep their numbers. Two different ones under one key are none: which is
+    /// meant is not guessed.
+    pub(crate) fn completed(&self, bytes: &[u8], others: &[&[u8]]) -> Option<Vec<u8>> {
+        let wanted = self.missing(bytes);
+        let mut found: BTreeMap<(usize, Key<'_>), Option<&[u8]>> = BTreeMap::new();
+        for other in others {
+            for (_, record) in self.records(other, &mut Vec::new(), &mut Rows::default()) {
+                let kind = self.kind(record);
+                for join in self.joins.iter().filter(|join| Some(join.kind) == kind) {
+                    let key = (join.kind, self.their_key(join, record));
+                    if !wanted.contains(&key) {
+                        continue;
+                    }
+                    let same = |known: &mut Option<&[u8]>| {
+                        if known.is_some_and(|known| known.trim_ascii() != record.trim_ascii()) {
+                            *known = None;
+                        }
+                    };
+                    found.entry(key).and_modify(same).or_insert(Some(record));
+                }
+            }
+        }
+        let mut body = bytes.to_vec();
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0x1A);
+        let end = body.iter().rposition(|byte| !is_end(byte));
+        body.truncate(end.map_or(0, |last| last + 1));
+        let before = body.len();
+        for record in found.into_values().flatten() {
+            body.extend_from_slice(b"\r\n");
+            body.extend_from_slice(record);
+        }
+        let has_more = body.len() > before;
+        body.extend_from_slice(b"\r\n");
+        has_more.then_some(body)
     }
 
     /// The records with their number. Line ends stand between them or not.

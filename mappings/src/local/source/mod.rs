@@ -317,15 +317,23 @@ impl Input {
                 tree(records, json::parse(text), '.')
             }
             Format::Xml { records } => {
-                let said = if self.encoding == Encoding::Auto {
-                    xml_encoding(bytes)
-                } else {
-                    self.encoding
-                };
-                decode_into(bytes, said, text, findings);
+                decode_into(bytes, self.encoding_of_xml(bytes), text, findings);
                 tree(records, xml::parse(text), '/')
             }
             Format::Hl7v2 { .. } => Err(refuse("document")),
+        }
+    }
+
+    /// The text of an XML document.
+    pub(crate) fn text_of_xml<'b>(&self, bytes: &'b [u8]) -> Cow<'b, str> {
+        decode::text(bytes, self.encoding_of_xml(bytes)).0
+    }
+
+    /// What the mapping says, else the document itself.
+    fn encoding_of_xml(&self, bytes: &[u8]) -> Encoding {
+        match self.encoding {
+            Encoding::Auto => xml_encoding(bytes),
+            said => said,
         }
     }
 }

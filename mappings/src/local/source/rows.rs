@@ -62,6 +62,13 @@ impl Rows {
         (0..self.len()).any(|row| !self.cell(row, column).is_empty())
     }
 
+    /// How many rows have something in a column.
+    pub(crate) fn filled(&self, column: usize) -> usize {
+        (0..self.len())
+            .filter(|row| !self.cell(*row, column).is_empty())
+            .count()
+    }
+
     /// Says which bytes the row being written is made of.
     pub(crate) fn made_of(&mut self, start: usize, end: usize) {
         self.pieces.push((short(start), short(end)));

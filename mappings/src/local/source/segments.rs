@@ -102,6 +102,11 @@ impl<'m> Segments<'m> {
         self.all.get(index).copied()
     }
 
+    /// The message with its marks.
+    pub(crate) fn reader(&self) -> Reader<'m> {
+        self.reader
+    }
+
     pub(crate) fn unread(&self) -> Vec<String> {
         self.reader.unread()
     }

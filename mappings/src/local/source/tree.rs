@@ -227,18 +227,25 @@ impl<'a> Tree<'a> {
 
     /// Paths of what holds text and was not read, each once; `separator` between steps.
     pub(crate) fn unread(&self, separator: char) -> Vec<String> {
-        let mut found = Vec::new();
+        let mut found: Vec<String> = Vec::new();
+        self.walk(separator, &mut |path, is_read| {
+            if !is_read && found.len() < 1000 && !found.iter().any(|known| known == path) {
+                found.push(path.to_owned());
+            }
+        });
+        found.sort_unstable();
+        found
+    }
+
+    /// Gives the path of every node that holds text, and whether it was read.
+    pub(crate) fn walk(&self, separator: char, give: &mut dyn FnMut(&str, bool)) {
         let mut open: Vec<(u32, String)> = vec![(0, String::new())];
         while let Some((node, path)) = open.pop() {
             let Some(own) = self.nodes.get(node as usize) else {
                 continue;
             };
-            if !own.text.trim().is_empty()
-                && !own.read.get()
-                && !found.contains(&path)
-                && found.len() < 1000
-            {
-                found.push(path.clone());
+            if !own.text.trim().is_empty() {
+                give(&path, own.read.get());
             }
             for child in self.children(node) {
                 let name = &self.nodes[child as usize].name;
@@ -250,8 +257,6 @@ impl<'a> Tree<'a> {
                 open.push((child, path));
             }
         }
-        found.sort_unstable();
-        found
     }
 }
 
