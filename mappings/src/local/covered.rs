@@ -29,9 +29,12 @@ impl Mapping {
         Ok(report)
     }
 
-    /// Whether a field stands under `unused:`, or is a part of one that does.
+    /// Whether a field stands under `unused:`, is a part of one that does, or ends as one with `*` says.
     pub fn is_left(&self, field: &str) -> bool {
         self.plan.unused.iter().any(|unused| {
+            if let Some(end) = unused.strip_prefix('*') {
+                return !end.is_empty() && field.ends_with(end);
+            }
             field
                 .strip_prefix(unused.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/', '-', '[']))
