@@ -92,8 +92,8 @@ impl Home {
     /// As the library names it.
     pub(crate) fn place(&self) -> Place {
         Place {
-            folder: self.folder.clone(),
             server: self.address().map(|url| Server::new(url, None).unwrap()),
+            ..Place::from(&self.folder)
         }
     }
 

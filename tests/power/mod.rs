@@ -38,6 +38,13 @@ const FORGOTTEN_SYNCS: usize = 20;
 /// Ways of losing the rest that are tried there.
 const WAYS: [Loss; 4] = [Loss::Some, Loss::Torn, Loss::Torn, Loss::Nothing];
 
+/// How long the ledger's log grows before it begins anew.
+#[derive(Debug, Clone, Copy)]
+enum Log {
+    Usual,
+    Short,
+}
+
 /// What the hub did, and what stood on its disk before.
 struct Run {
     before: Content,
@@ -78,7 +85,7 @@ fn is_open_here(folder: &Path) -> bool {
 
 impl Run {
     /// A hospital tells a district's worth of stories to a hub that is being recorded.
-    async fn record(dice: &mut Dice) -> Self {
+    async fn record(dice: &mut Dice, log: Log) -> Self {
         let people: Vec<Person> = (1..=PEOPLE as u64).map(Person::synthetic).collect();
         let folders = Folders::new();
         let district = District::with_rest_ward(folders.root.path(), &people).await;
@@ -94,6 +101,10 @@ impl Run {
             ward_by_rest: true,
             sheet: true,
             env: shim.env(),
+            more: match log {
+                Log::Usual => String::new(),
+                Log::Short => "\n[ledger]\nlog_megabytes = 1\n".to_owned(),
+            },
             ..Config::default()
         };
         folders.configure(&config, &district);
@@ -153,32 +164,60 @@ fn scratch() -> tempfile::TempDir {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledgment_survives_the_loss_of_power() {
-    let began = Instant::now();
+    let mut dice = dice("power");
+    let run = Run::record(&mut dice, Log::Usual).await;
+    let events = trace::events(&run.record);
+    survives("power", &run, &events, &mut dice).await;
+    let found_out = forget(&run, &events, &mut dice).await;
+    say(&format!("power: syncs forgotten on purpose: {found_out}"));
+}
+
+/// What was written back into the file is written over in the log: an acknowledgment that lies there only
+/// must not be.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_acknowledgment_survives_a_log_that_begins_anew() {
+    let mut dice = dice("power, short log");
+    let run = Run::record(&mut dice, Log::Short).await;
+    let events = trace::events(&run.record);
+    let log = log_of(&events);
+    let begun = events.iter().filter(
+        |event| matches!(event, Event::Wrote { inode, offset: 0, .. } if Some(*inode) == log),
+    );
+    let begun = begun.count();
+    say(&format!("power, short log: begun {begun} times"));
+    assert!(begun > 3, "the log was to be written over");
+    survives("power, short log", &run, &events, &mut dice).await;
+}
+
+fn dice(name: &str) -> Dice {
     let seed = story::seed();
     say(&format!(
-        "power: seed {seed} (RENKEI_SEED={seed} plays the same story)"
+        "{name}: seed {seed} (RENKEI_SEED={seed} plays the same story)"
     ));
-    let mut dice = Dice(seed);
-    let run = Run::record(&mut dice).await;
-    let events = trace::events(&run.record);
-    let told = began.elapsed();
-    let figures = replay(
-        &run,
-        &events,
-        Disk::holding(&run.before),
-        &Plan::all(&events, &mut dice),
-    )
-    .await;
+    Dice(seed)
+}
+
+/// The log beside the ledger's file.
+fn log_of(events: &[Event<'_>]) -> Option<u64> {
+    events.iter().find_map(|event| match event {
+        Event::Created { path, inode } | Event::Named { path, inode } => {
+            path.to_str()?.ends_with("-wal").then_some(*inode)
+        }
+        _ => None,
+    })
+}
+
+/// Wherever the power goes, everything that was promised is there.
+async fn survives(name: &str, run: &Run, events: &[Event<'_>], dice: &mut Dice) {
+    let began = Instant::now();
+    let plan = Plan::all(events, dice);
+    let figures = replay(run, events, Disk::holding(&run.before), &plan).await;
     say(&format!(
-        "power: {} messages acknowledged, {} deliveries told, {} writes and {} syncs recorded in {} s",
-        figures.acknowledged,
-        figures.told,
-        figures.writes,
-        figures.syncs,
-        told.as_secs()
+        "{name}: {} messages acknowledged, {} deliveries told, {} writes and {} syncs recorded",
+        figures.acknowledged, figures.told, figures.writes, figures.syncs,
     ));
     say(&format!(
-        "power: {} cut points, {} reconstructions, {} acknowledgments checked, violations {}, {} s",
+        "{name}: {} cut points, {} reconstructions, {} acknowledgments checked, violations {}, {} s",
         figures.points,
         figures.reconstructions,
         figures.checked,
@@ -187,7 +226,7 @@ async fn every_acknowledgment_survives_the_loss_of_power() {
     ));
     assert!(
         figures.wrongs.is_empty(),
-        "seed {seed}: {} wrong, such as {:#?}",
+        "{} wrong, such as {:#?}",
         figures.wrongs.len(),
         &figures.wrongs[..figures.wrongs.len().min(10)]
     );
@@ -200,8 +239,6 @@ async fn every_acknowledgment_survives_the_loss_of_power() {
         0,
         "an answer reached the sender and is not in the record"
     );
-    let found_out = forget(&run, &events, &mut dice).await;
-    say(&format!("power: syncs forgotten on purpose: {found_out}"));
 }
 
 /// A disk that forgets what it has promised: each time something must be found missing.
@@ -219,12 +256,7 @@ async fn forget(run: &Run, events: &[Event<'_>], dice: &mut Dice) -> String {
             answers.push(at);
         }
     }
-    let log = events.iter().find_map(|event| match event {
-        Event::Created { path, inode } | Event::Named { path, inode } => {
-            path.to_str()?.ends_with("-wal").then_some(*inode)
-        }
-        _ => None,
-    });
+    let log = log_of(events);
     let mut found = 0;
     for _ in 0..FORGOTTEN {
         let at = answers[usize::try_from(dice.roll(answers.len() as u64)).unwrap()];

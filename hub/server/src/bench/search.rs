@@ -71,8 +71,8 @@ pub async fn run(
         .transpose()
         .map_err(|problem| Failure::Message(problem.to_owned()))?;
     let place = Place {
-        folder: folder.to_owned(),
         server,
+        ..Place::from(folder)
     };
     let ledger = Database::open(place, Access::Command).await?;
     if ledger.ledger_counts().await?.records > 0 {

@@ -287,6 +287,11 @@ fn problem(place: impl Into<String>, reason: impl Into<String>) -> Problem {
 /// Where the ledger is. What is wrong with the address is told without it: it may hold a password.
 fn place(data_dir: &Path, ledger: &Ledger, problems: &mut Vec<Problem>) -> Place {
     let mut place = Place::from(data_dir);
+    match ledger.log_megabytes {
+        None => {}
+        Some(megabytes @ 1..=4096) => place.log_bytes = megabytes * 1024 * 1024,
+        Some(_) => problems.push(problem("ledger.log_megabytes", "1 to 4096")),
+    }
     let Some(database) = &ledger.database else {
         return place;
     };

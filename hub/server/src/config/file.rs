@@ -85,6 +85,10 @@ pub struct Ledger {
     pub database: Option<String>,
     /// The password at the server. Default: none, or as the address says.
     pub password: Option<Secret>,
+    /// How long the log beside the SQLite file grows before it is written back, in megabytes, 1 to 4096. A
+    /// longer one costs disk and time at the start after a crash; a shorter one makes more of the answers
+    /// slow. Default: 64.
+    pub log_megabytes: Option<u64>,
     /// A NATS server over which hubs on one database wake each other. Without it, or while it is away,
     /// a hub looks at the database every half second. Default: none.
     pub wake: Option<jetstream::Wake>,

@@ -164,8 +164,8 @@ impl Run {
     fn place(&self, hub: usize) -> Place {
         let server = self.url.as_ref().map(|url| Server::new(url, None).unwrap());
         Place {
-            folder: self.folder.path().join(format!("hub{hub}")),
             server,
+            ..Place::from(&self.folder.path().join(format!("hub{hub}")))
         }
     }
 

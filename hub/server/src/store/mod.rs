@@ -37,13 +37,19 @@ pub struct Place {
     pub folder: PathBuf,
     /// The server that keeps the ledger instead of the file.
     pub server: Option<Server>,
+    /// How long the log beside the file grows before it is written back, in bytes.
+    pub log_bytes: u64,
 }
+
+/// [`Place::log_bytes`] where nothing else is said: read again within the start target.
+pub const LOG_BYTES: u64 = 64 * 1024 * 1024;
 
 impl From<&Path> for Place {
     fn from(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
             server: None,
+            log_bytes: LOG_BYTES,
         }
     }
 }

@@ -24,8 +24,6 @@ pub(super) static POSTGRES: Migrator = sqlx::migrate!("src/store/migrations/post
 /// A new file's pages. Resources are found by keys in random order: each new one writes a page of that
 /// index, whatever its size. With texts as short as they are stored, 16 KiB write more than twice the bytes.
 const PAGE_BYTES: u32 = 4096;
-/// Bytes of log before a checkpoint: read again within the start target.
-const CHECKPOINT_BYTES: i64 = 64 * 1024 * 1024;
 /// Memory of a connection for pages, in KiB with a minus. The writer's outlives its transactions: with too
 /// little of it every batch reads its indexes from the file again, and writes pages before it is done. A
 /// reader forgets its pages whenever something was committed.
@@ -88,7 +86,7 @@ impl Database {
             }
         }
         match &place.server {
-            None => Self::file(&place.folder, access).await,
+            None => Self::file(&place, access).await,
             Some(server) => Self::server(&place.folder, server, access)
                 .await
                 .map_err(no_entry),
@@ -111,7 +109,8 @@ impl Database {
         Ok(())
     }
 
-    async fn file(folder: &Path, access: Access) -> Result<Self, StoreError> {
+    async fn file(place: &Place, access: Access) -> Result<Self, StoreError> {
+        let folder = place.folder.as_path();
         let lock = match access {
             Access::Hub => Some(lock(folder)?),
             Access::Command => None,
@@ -141,7 +140,8 @@ impl Database {
         };
         // A file of an earlier release keeps the size of its pages.
         let page: i64 = query("PRAGMA page_size").fetch_one(&mut conn).await?.get(0);
-        let pages = CHECKPOINT_BYTES / page.max(1);
+        let bytes = i64::try_from(place.log_bytes).unwrap_or(i64::MAX);
+        let pages = (bytes / page.max(1)).max(1);
         query(format!("PRAGMA wal_autocheckpoint = {pages}"))
             .fetch_all(&mut conn)
             .await?;

@@ -67,6 +67,7 @@ impl Schema {
         Place {
             folder: self.folder.path().join(folder),
             server: Some(Server::new(&self.url(), None).unwrap()),
+            ..Place::from(self.folder.path())
         }
     }
 }
