@@ -101,7 +101,11 @@ impl TestHub {
         config: Config,
         prepare: impl AsyncFnOnce(&Office),
     ) -> Self {
-        let district = District::start(folders.root.path(), people).await;
+        let district = if config.dialects {
+            District::in_second_dialects(folders.root.path(), people).await
+        } else {
+            District::start(folders.root.path(), people).await
+        };
         folders.configure(&config, &district);
         let office = Office::open(folders.home(&config.on)).await;
         prepare(&office).await;

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
 use crate::harness::until;
-use crate::peers::{District, SYSTEM};
+use crate::peers::{District, SIGNING_KEY, SYSTEM};
 use crate::people::{HOSPITAL, HOSPITAL_NAME};
 use crate::stores::{Home, On};
 
@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) observe: String,
     /// Whether the third sink is a ward by REST instead of by file drop.
     pub(crate) ward_by_rest: bool,
+    /// Whether peers speak their second dialects, the third by REST.
+    pub(crate) dialects: bool,
     /// `RENKEI_LOG`.
     pub(crate) log: &'static str,
     /// Further environment.
@@ -66,6 +68,7 @@ impl Default for Config {
             more: String::new(),
             observe: "alarms.free_space_percent = 0".to_owned(),
             ward_by_rest: false,
+            dialects: false,
             log: "info",
             env: Vec::new(),
             through: Vec::new(),
@@ -186,7 +189,7 @@ adapter.folder = {{ path = "{root}/drop", facility = "{HOSPITAL}", poll_secs = 1
         for sink in ["mcs", "vital_link"] {
             rest_peer(&mut text, sink, sink, &url(sink), &secret, config);
         }
-        if config.ward_by_rest {
+        if config.ward_by_rest || config.dialects {
             rest_peer(
                 &mut text,
                 "ward",
@@ -203,6 +206,12 @@ adapter.folder = {{ path = "{root}/drop", facility = "{HOSPITAL}", poll_secs = 1
                  [peer.ward.adapter.ward.file_drop]\nfolder = \"{folder}\"\nfacility = \"{HOSPITAL}\"\npoll_secs = 1\n"
             );
         }
+        if config.dialects {
+            std::fs::write(self.path("signing"), SIGNING_KEY).unwrap();
+            for (file, dialect) in DIALECTS {
+                std::fs::write(self.path(file), dialect).unwrap();
+            }
+        }
         let home = self.home(&config.on);
         if let Some(database) = config.database.as_deref().or(home.address()) {
             let _written = write!(text, "\n[ledger]\ndatabase = \"{database}\"\n");
@@ -213,13 +222,45 @@ adapter.folder = {{ path = "{root}/drop", facility = "{HOSPITAL}", poll_secs = 1
     }
 }
 
+/// The dialects that come with renkei, as they are.
+const DIALECTS: [(&str, &str); 3] = [
+    ("care.yaml", include_str!("../adapters/dialects/care.yaml")),
+    (
+        "room-xml.yaml",
+        include_str!("../adapters/dialects/room-xml.yaml"),
+    ),
+    ("city.yaml", include_str!("../adapters/dialects/city.yaml")),
+];
+
+/// What a connection says of its dialect.
+fn dialect(sink: &str, root: &Path) -> String {
+    let (file, key) = match sink {
+        "mcs" => (
+            "care.yaml",
+            format!(
+                ", signing_key = {{ file = \"{}\" }}",
+                root.join("signing").display()
+            ),
+        ),
+        "vital_link" => ("room-xml.yaml", String::new()),
+        _ => ("city.yaml", String::new()),
+    };
+    format!(", dialect = \"{file}\"{key}")
+}
+
 fn rest_peer(text: &mut String, name: &str, kind: &str, url: &str, secret: &str, config: &Config) {
     let timeout = config.timeout_millis;
+    let folder = Path::new(secret).parent().unwrap();
+    let dialect = if config.dialects {
+        dialect(name, folder)
+    } else {
+        String::new()
+    };
     let _written = write!(
         text,
         "\n[peer.{name}]\nmode = \"live\"\nagreement_ref = \"test\"\n\
          [peer.{name}.adapter.{kind}]\nfacility = \"{HOSPITAL}\"\nuser_ref = \"{SYSTEM}\"\npoll_secs = 1\n\
-         connection = {{ timeout_ms = {timeout}, endpoint = \"{url}\", client_id = \"renkei\", secret = {{ file = \"{secret}\" }} }}\n"
+         connection = {{ timeout_ms = {timeout}, endpoint = \"{url}\", client_id = \"renkei\", secret = {{ file = \"{secret}\" }}{dialect} }}\n"
     );
 }
 

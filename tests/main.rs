@@ -12,6 +12,7 @@ mod crash;
 mod damages;
 mod delivery;
 mod demo;
+mod dialects;
 mod faults;
 mod harness;
 mod hub;

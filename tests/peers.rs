@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use renkei_sim::hospital::Person;
-use renkei_sim::{Running, Seed, mcs, vital_link, ward};
+use renkei_sim::{Running, Second, Seed, mcs, vital_link, ward};
 use serde_json::{Value, json};
 
 use crate::people::{HOSPITAL, HOSPITAL_NAME, kana, sex};
@@ -13,6 +13,9 @@ use crate::people::{HOSPITAL, HOSPITAL_NAME, kana, sex};
 pub(crate) const SINKS: [&str; 3] = ["mcs", "vital_link", "ward"];
 /// The hospital's system account at every peer.
 pub(crate) const SYSTEM: &str = "renkei-hospital";
+
+/// What calls to the second MCS are signed with.
+pub(crate) const SIGNING_KEY: &str = "k3y-of-the-district";
 
 /// A client of one peer's test doors.
 #[derive(Clone)]
@@ -59,6 +62,25 @@ impl District {
         let mut district = Self::start(folder, people).await;
         district.ward = Sim::new(rest.await.unwrap());
         district
+    }
+
+    /// The same, each in its second dialect; the ward by REST.
+    pub(crate) async fn in_second_dialects(folder: &Path, people: &[Person]) -> Self {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let mut care = mcs::Config::new(any, seed("g", people));
+        care.second = Some(Second::Care {
+            signing_key: SIGNING_KEY.to_owned(),
+        });
+        let mut rooms = vital_link::Config::new(any, seed("r", people));
+        rooms.second = Some(Second::Xml);
+        let mut city = mcs::Config::new(any, seed("", people));
+        city.second = Some(Second::City);
+        Self {
+            mcs: Sim::new(mcs::start(care).await.unwrap()),
+            vital_link: Sim::new(vital_link::start(rooms).await.unwrap()),
+            ward: Sim::new(mcs::start(city).await.unwrap()),
+            ward_folder: folder.join("ward"),
+        }
     }
 
     /// A peer by its name in the configuration.
@@ -172,6 +194,11 @@ impl Doors {
     /// Makes things go wrong; `{}` makes them go right again.
     pub(crate) async fn faults(&self, plan: Value) {
         self.post("/_sim/faults", &plan).await;
+    }
+
+    /// Whether answers of a peer with tickets wait; gives how many are `open` and were ever `taken`.
+    pub(crate) async fn tickets(&self, hold: bool) -> Value {
+        self.post("/_sim/tickets", &json!({ "hold": hold })).await
     }
 
     /// Someone at the peer does something.

@@ -23,7 +23,8 @@ use tokio::task::JoinHandle;
 use crate::dialect::Dialect;
 use crate::doors;
 use crate::refusal::Refusal;
-use crate::request::{Call, Content, Reply};
+use crate::request::{Body, Call, Content, Reply};
+use crate::second::{Second, Speaker};
 use crate::state::{DropWhen, Happening, State};
 use crate::webhook;
 
@@ -123,6 +124,7 @@ pub(crate) trait Peer: Send + 'static {
 pub(crate) struct Shared<P> {
     peer: Arc<Mutex<P>>,
     pub(crate) dialect: Arc<Dialect>,
+    second: Option<Arc<Speaker>>,
 }
 
 impl<P> Clone for Shared<P> {
@@ -130,6 +132,7 @@ impl<P> Clone for Shared<P> {
         Self {
             peer: Arc::clone(&self.peer),
             dialect: Arc::clone(&self.dialect),
+            second: self.second.clone(),
         }
     }
 }
@@ -139,7 +142,14 @@ impl<P> Shared<P> {
         Self {
             peer: Arc::new(Mutex::new(peer)),
             dialect: Arc::new(dialect),
+            second: None,
         }
+    }
+
+    /// The same in a second dialect.
+    pub(crate) fn speaking(mut self, second: Option<Second>) -> Self {
+        self.second = second.map(|second| Arc::new(Speaker::new(second)));
+        self
     }
 
     /// A panic inside one call must not silence the peer: the state is still whole enough to look at.
@@ -187,6 +197,9 @@ async fn take<P: Peer>(
     request: axum::extract::Request,
 ) -> Response {
     let mut call = Call::read(request).await;
+    if call.path == "/_sim/tickets" {
+        return respond(hold(&shared, &call));
+    }
     if call.path.starts_with("/_sim/") {
         let (answer, news) = {
             let mut peer = shared.lock();
@@ -198,7 +211,16 @@ async fn take<P: Peer>(
             answer.unwrap_or_else(|refusal| Reply::json(refusal.status, refusal.body())),
         );
     }
-    shared.dialect.read(&mut call);
+    let heard = match &shared.second {
+        Some(second) => {
+            let now = shared.lock().state().now();
+            second.hear(&mut call, now)
+        }
+        None => {
+            shared.dialect.read(&mut call);
+            Ok(())
+        }
+    };
     let faults = meet(&mut *shared.lock(), &call);
     if faults.latency_ms > 0 {
         tokio::time::sleep(Duration::from_millis(faults.latency_ms)).await;
@@ -209,20 +231,29 @@ async fn take<P: Peer>(
     let (answer, news) = {
         let mut peer = shared.lock();
         let before = peer.state().happenings.len();
-        let answer = match faults.status {
-            Some(status) => {
+        let answer = match (heard, faults.status) {
+            (Err(refusal), _) => Err(refusal),
+            (Ok(()), Some(status)) => {
                 let mut refusal = Refusal::new(status, "fault", "the simulator was told to fail");
                 refusal.retry_after_secs = faults.retry_after_secs;
                 Err(refusal)
             }
-            None => peer.answer(&call),
+            (Ok(()), None) => match &shared.second {
+                Some(second) => second.answer(&mut *peer, &call),
+                None => peer.answer(&call),
+            },
         };
-        tally(&mut *peer, &call, &answer);
+        if !matches!(&answer, Ok(reply) if is_put_off(&call, reply)) {
+            tally(&mut *peer, &call, &answer);
+        }
         (answer, before)
     };
     webhook::announce(&shared, news);
     if faults.drop == Some(DropWhen::After) {
         return line.cut();
+    }
+    if let Some(second) = &shared.second {
+        return second.say(&call, answer);
     }
     match answer {
         Ok(mut reply) => {
@@ -233,6 +264,21 @@ async fn take<P: Peer>(
         }
         Err(refusal) => refuse(&refusal, &shared.dialect),
     }
+}
+
+/// Whether a call was neither done nor refused: it is counted when it is.
+fn is_put_off(call: &Call, reply: &Reply) -> bool {
+    reply.status == 202 || call.path.starts_with("/tickets/")
+}
+
+/// `POST /_sim/tickets {"hold": bool}`: whether answers wait.
+fn hold<P: Peer>(shared: &Shared<P>, call: &Call) -> Reply {
+    let hold = matches!(&call.body, Body::Json(value) if value["hold"] == true);
+    let held = shared.second.as_ref().and_then(|second| second.hold(hold));
+    held.map_or_else(
+        || Reply::json(404, Refusal::not_found("tickets").body()),
+        |counts| Reply::json(200, counts),
+    )
 }
 
 /// Counts a call and its keys, and takes its share of the fault plan.
@@ -252,7 +298,7 @@ fn meet<P: Peer>(peer: &mut P, call: &Call) -> crate::state::Faults {
     state.strike(&call.path)
 }
 
-fn tally<P: Peer>(peer: &mut P, call: &Call, answer: &Result<Reply, Refusal>) {
+pub(crate) fn tally<P: Peer>(peer: &mut P, call: &Call, answer: &Result<Reply, Refusal>) {
     let keys = peer.keys(call);
     let state = peer.state();
     match answer {

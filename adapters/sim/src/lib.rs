@@ -16,6 +16,7 @@ pub mod mcs;
 pub mod nats;
 mod refusal;
 mod request;
+mod second;
 mod seed;
 mod state;
 mod uploads;
@@ -25,6 +26,7 @@ mod webhook;
 
 pub use dialect::Dialect;
 pub use http::{Running, SimError};
+pub use second::Second;
 pub use seed::{
     Client, Facility, GroupKind, GroupStatus, Member, PatientHeader, Seed, Team, Webhook,
 };

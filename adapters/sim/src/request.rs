@@ -14,17 +14,21 @@ use crate::refusal::Refusal;
 /// Largest request a peer reads (`CONTRACT.md` §1, Files).
 pub(crate) const MAX_REQUEST_BYTES: usize = 25 * 1024 * 1024;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) path: String,
+    /// Path and query as they came.
+    pub(crate) target: String,
     pub(crate) query: HashMap<String, String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
+    /// The body as it came; empty when it was too large.
+    pub(crate) raw: Bytes,
 }
 
 /// The body, as its content type says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Body {
     Json(Value),
     Form(HashMap<String, String>),
@@ -81,19 +85,22 @@ impl Call {
     /// Reads the whole request; a body that cannot be read is a finding, not an error.
     pub(crate) async fn read(request: Request) -> Self {
         let (parts, body) = request.into_parts();
-        let body = match axum::body::to_bytes(body, MAX_REQUEST_BYTES).await {
-            Ok(bytes) => read_body(&parts, bytes).await,
-            Err(_) => Body::TooLarge,
+        let (body, raw) = match axum::body::to_bytes(body, MAX_REQUEST_BYTES).await {
+            Ok(bytes) => (read_body(&parts, bytes.clone()).await, bytes),
+            Err(_) => (Body::TooLarge, Bytes::new()),
         };
+        let target = parts.uri.path_and_query();
         let query = Query::try_from_uri(&parts.uri)
             .map(|Query(query)| query)
             .unwrap_or_default();
         Self {
             path: parts.uri.path().to_owned(),
+            target: target.map(ToString::to_string).unwrap_or_default(),
             method: parts.method,
             query,
             headers: parts.headers,
             body,
+            raw,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use renkei_core::Wire;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -37,6 +38,13 @@ pub struct Connection {
     /// Default: none.
     #[serde(default)]
     pub identity_file: Option<PathBuf>,
+    /// YAML file with the peer's own words (paths, bodies, signature, errors; `adapters/DIALECTS.md`);
+    /// a relative one starts at the folder of the configuration. Default: the contract's words.
+    #[serde(default)]
+    pub dialect: Option<PathBuf>,
+    /// The key calls are signed with, by reference, where the dialect has a `signature:`.
+    #[serde(default)]
+    pub signing_key: Option<Secret>,
 }
 
 fn timeout_ms() -> u64 {
@@ -94,7 +102,37 @@ impl Connection {
         if self.parallel == 0 {
             bad("parallel", "must be at least 1");
         }
+        if self.signing_key.is_some() && self.dialect.is_none() {
+            bad("signing_key", "is of no use without `dialect`");
+        }
         problems
+    }
+
+    /// What of it does not fit the dialect that was loaded; reads the key once, so that a missing one is
+    /// found at the start.
+    pub fn fits(&self, wire: Option<&dyn Wire>) -> Option<ConfigProblem> {
+        let problem = |field: &str, reason: String| {
+            Some(ConfigProblem::invalid(
+                format!("connection.{field}"),
+                reason,
+            ))
+        };
+        match (wire, &self.signing_key) {
+            (None, _) if self.dialect.is_some() => problem("dialect", "was not loaded".to_owned()),
+            (Some(wire), None) if wire.signature().is_some() => problem(
+                "signing_key",
+                "is missing: the dialect signs its calls".to_owned(),
+            ),
+            (Some(wire), Some(_)) if wire.signature().is_none() => problem(
+                "signing_key",
+                "is of no use: the dialect signs nothing".to_owned(),
+            ),
+            (_, Some(key)) => key
+                .read()
+                .err()
+                .and_then(|error| problem("signing_key", renkei_core::chain(&error))),
+            _ => None,
+        }
     }
 
     /// Whether the peer is on this machine: a simulator.

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use renkei_core::{BoxError, Code, SendError, SendOutcome};
+use renkei_core::wire::Unspeakable;
+use renkei_core::{BoxError, Clock, Code, SendError, SendOutcome};
 
 /// A call that did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,12 @@ pub(crate) enum CallError {
     /// An answer outside the contract.
     #[error("the peer's answer is not in its contract")]
     Protocol(#[source] BoxError),
+    /// The peer has taken it over and is not done yet.
+    #[error("the peer is still working on it")]
+    Working { every: Duration },
+    /// The peer's dialect has no words for it; nothing was sent.
+    #[error("the dialect cannot say it")]
+    Unspeakable(#[source] Unspeakable),
 }
 
 /// The peer's own error code, only to be compared with those we know.
@@ -69,7 +76,7 @@ impl CallError {
     }
 
     /// What it means for a delivery.
-    pub(crate) fn into_outcome(self) -> SendOutcome {
+    pub(crate) fn into_outcome(self, clock: &dyn Clock) -> SendOutcome {
         let retry = |after, unavailable, error: Self| SendOutcome::Retry {
             after,
             unavailable,
@@ -80,6 +87,18 @@ impl CallError {
             Self::Busy { after } => retry(after, false, self),
             Self::Credentials { .. } => retry(None, true, self),
             Self::NoAnswer(_) | Self::Protocol(_) => SendOutcome::Unknown {
+                source: self.into(),
+            },
+            // Nobody knows yet what the peer will call it.
+            Self::Working { every } => SendOutcome::AwaitingAck {
+                peer_ref: None,
+                until: clock
+                    .now()
+                    .saturating_add(every)
+                    .unwrap_or_else(|_| clock.now()),
+            },
+            Self::Unspeakable(_) => SendOutcome::Rejected {
+                code: Code::DLV_FRAME,
                 source: self.into(),
             },
             Self::Refused { status, .. } => match refusal(status) {
@@ -107,6 +126,7 @@ impl CallError {
                 code: refusal(status),
             },
             Self::Protocol(source) => SendError::Protocol(source),
+            Self::Working { .. } | Self::Unspeakable(_) => SendError::Protocol(self.into()),
         }
     }
 }

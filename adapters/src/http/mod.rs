@@ -9,6 +9,7 @@ mod error;
 mod feed;
 mod hook;
 mod lines;
+mod spoken;
 mod token;
 
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use renkei_core::limits::PEER_ANSWER_BYTES;
+pub(crate) use renkei_core::wire::encode;
+use renkei_core::{Clock, Wire};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
@@ -27,6 +30,7 @@ pub(crate) use error::{CallError, PeerReason};
 pub(crate) use feed::follow;
 pub use hook::{Hook, NotTaken};
 pub(crate) use lines::in_lines;
+use spoken::Tickets;
 use token::Tokens;
 
 /// A document on its way to a peer.
@@ -104,26 +108,16 @@ pub(crate) fn path(base: &str, steps: &[Step<'_>]) -> String {
     path
 }
 
-/// Percent-encodes everything but RFC 3986's unreserved characters.
-pub(crate) fn encode(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
-}
-
 /// A client of one peer.
 pub(crate) struct Client {
     http: reqwest::Client,
     connection: Connection,
     endpoint: String,
     tokens: Tokens,
+    clock: Arc<dyn Clock>,
+    /// The peer's words, where they are not the contract's.
+    wire: Option<Arc<dyn Wire>>,
+    tickets: Tickets,
 }
 
 impl Client {
@@ -131,8 +125,11 @@ impl Client {
     pub(crate) fn new(
         connection: Connection,
         scopes: &'static str,
+        clock: Arc<dyn Clock>,
+        wire: Option<Arc<dyn Wire>>,
     ) -> Result<Arc<Self>, ConfigProblem> {
-        if let Some(problem) = connection.check().into_iter().next() {
+        let wrong = connection.check().into_iter().next();
+        if let Some(problem) = wrong.or_else(|| connection.fits(wire.as_deref())) {
             return Err(problem);
         }
         connection.secret.read().map_err(|error| {
@@ -144,6 +141,9 @@ impl Client {
             endpoint: connection.endpoint.trim_end_matches('/').to_owned(),
             connection,
             tokens: Tokens::new(scopes),
+            clock,
+            wire,
+            tickets: Tickets::default(),
         }))
     }
 
@@ -154,6 +154,9 @@ impl Client {
 
     /// Makes the call; a refused token is renewed once. Gives the body of a 2xx answer.
     pub(crate) async fn call(&self, call: &Call) -> Result<Bytes, CallError> {
+        if let Some(wire) = &self.wire {
+            return self.speak(wire.as_ref(), call).await;
+        }
         let token = self.tokens.get(self, None).await?;
         match self.attempt(call, &token).await {
             Err(error) if error.is_status(401) => {
@@ -254,6 +257,18 @@ fn form(upload: &Upload) -> Result<reqwest::multipart::Form, CallError> {
 
 /// Sends a request and reads its answer up to [`PEER_ANSWER_BYTES`]; a 2xx gives the body.
 async fn receive(request: reqwest::RequestBuilder) -> Result<Bytes, CallError> {
+    let answer = exchange(request).await?;
+    judge(answer.status, answer.after, answer.body)
+}
+
+/// What a peer answered, whatever it means.
+struct Answer {
+    status: StatusCode,
+    after: Option<Duration>,
+    body: Bytes,
+}
+
+async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, CallError> {
     let mut response = request.send().await.map_err(|error| {
         let never_sent = error.is_connect() || error.is_builder();
         let source = Box::new(error.without_url());
@@ -281,7 +296,11 @@ async fn receive(request: reqwest::RequestBuilder) -> Result<Bytes, CallError> {
             Err(error) => return Err(CallError::NoAnswer(error.without_url().into())),
         }
     }
-    judge(status, after, Bytes::from(body))
+    Ok(Answer {
+        status,
+        after,
+        body: Bytes::from(body),
+    })
 }
 
 fn judge(status: StatusCode, after: Option<Duration>, body: Bytes) -> Result<Bytes, CallError> {

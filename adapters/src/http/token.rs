@@ -89,9 +89,13 @@ impl Tokens {
             ("client_secret", secret.as_str()),
             ("scope", self.scopes),
         ]);
+        let path = client
+            .wire
+            .as_ref()
+            .map_or("/oauth/token", |wire| wire.token_path());
         let request = client
             .http
-            .post(format!("{}/oauth/token", client.endpoint))
+            .post(format!("{}{path}", client.endpoint))
             .form(&form);
         match receive(request).await.map_err(CallError::harmless) {
             Ok(body) => read(&body).map_err(|_| CallError::Unavailable {

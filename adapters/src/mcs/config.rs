@@ -74,6 +74,15 @@ impl Config {
                 reason,
             }));
         }
+        if self.dialect.is_some() && self.connection.dialect.is_some() {
+            let reason = "stands beside `connection.dialect`: one of them says the peer's words";
+            problems.push(ConfigProblem::invalid("dialect", reason));
+        }
+        if self.webhook.is_some() && self.connection.dialect.is_some() {
+            let reason =
+                "speaks the contract's words only; with `connection.dialect` the peer is polled";
+            problems.push(ConfigProblem::invalid("webhook", reason));
+        }
         if let Some(dialect) = &self.dialect {
             if !dialect.base.starts_with('/') || dialect.base.ends_with('/') {
                 let reason = "begins with a slash and does not end with one";

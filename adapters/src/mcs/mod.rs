@@ -19,7 +19,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use renkei_core::{
     Channel, ChannelKind, ChannelView, Clock, Delivery, FrameError, Member, PatientHeader, Payload,
-    PeerRef, Post, Profession, SendError, SendOutcome, Sink, SinkName, Source,
+    PeerRef, Post, Profession, SendError, SendOutcome, Sink, SinkName, Source, Wire,
 };
 use serde::Deserialize;
 
@@ -36,7 +36,8 @@ const SCOPES: &str = "groups.read members.read posts.read posts.write acks.read"
 /// Pages of a list at most: 100,000 groups.
 const PAGES: usize = 1_000;
 
-/// Makes both halves. The source half is absent when neither polling nor a webhook is configured.
+/// Makes both halves. The source half is absent when neither polling nor a webhook is configured. `wire` is
+/// what `connection.dialect` names.
 ///
 /// # Errors
 /// [`ConfigProblem`] for the first setting that cannot be used, unreadable secrets and certificates
@@ -45,6 +46,7 @@ pub fn build(
     name: &SinkName,
     config: Config,
     clock: Arc<dyn Clock>,
+    wire: Option<Arc<dyn Wire>>,
 ) -> Result<Ends, ConfigProblem> {
     if let Some(problem) = config.check().into_iter().next() {
         return Err(problem);
@@ -56,7 +58,7 @@ pub fn build(
     }
     let gateway = Arc::new(Gateway {
         name: name.clone(),
-        client: http::Client::new(config.connection.clone(), SCOPES)?,
+        client: http::Client::new(config.connection.clone(), SCOPES, Arc::clone(&clock), wire)?,
         dialect: config.dialect.clone().unwrap_or_default(),
         config,
         clock,
@@ -110,7 +112,7 @@ impl Sink for Gateway {
             Box::pin(async move {
                 self.deliver(delivery)
                     .await
-                    .unwrap_or_else(CallError::into_outcome)
+                    .unwrap_or_else(|error| error.into_outcome(&*self.clock))
             })
         })
         .await

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use renkei_core::{
     Channel, ChannelKind, ChannelView, Clock, Delivery, FrameError, Inbox, Member, PatientHeader,
     Payload, PeerRef, Post, Profession, SendError, SendOutcome, Shutdown, Sink, SinkName, Source,
-    SourceError,
+    SourceError, Wire,
 };
 use serde::Deserialize;
 
@@ -33,7 +33,8 @@ const SCOPES: &str = "rooms.read messages.write documents.write changes.read";
 /// Pages of a list at most: 100,000 rooms.
 const PAGES: usize = 1_000;
 
-/// Makes both halves. The source half is absent when polling is off.
+/// Makes both halves. The source half is absent when polling is off. `wire` is what `connection.dialect`
+/// names.
 ///
 /// # Errors
 /// [`ConfigProblem`] for the first setting that cannot be used, an unreadable secret included.
@@ -41,13 +42,14 @@ pub fn build(
     name: &SinkName,
     config: Config,
     clock: Arc<dyn Clock>,
+    wire: Option<Arc<dyn Wire>>,
 ) -> Result<Ends, ConfigProblem> {
     if let Some(problem) = config.check().into_iter().next() {
         return Err(problem);
     }
     let peer = Arc::new(VitalLink {
         name: name.clone(),
-        client: http::Client::new(config.connection.clone(), SCOPES)?,
+        client: http::Client::new(config.connection.clone(), SCOPES, Arc::clone(&clock), wire)?,
         config,
         clock,
     });
@@ -88,7 +90,7 @@ impl Sink for VitalLink {
             Box::pin(async move {
                 self.deliver(delivery)
                     .await
-                    .unwrap_or_else(CallError::into_outcome)
+                    .unwrap_or_else(|error| error.into_outcome(&*self.clock))
             })
         })
         .await

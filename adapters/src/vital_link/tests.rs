@@ -37,7 +37,7 @@ async fn peer(name: &str) -> Peer {
         sim.url()
     ))
     .unwrap();
-    let (sink, source) = build(&SinkName::new(name), config, Arc::new(SystemClock)).unwrap();
+    let (sink, source) = build(&SinkName::new(name), config, Arc::new(SystemClock), None).unwrap();
     Peer {
         doors: Doors::new(sim.url()),
         _sim: sim,

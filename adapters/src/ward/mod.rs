@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use renkei_core::{
     Change, Channel, ChannelView, Clock, Code, Delivery, FrameError, Payload, PeerRef, Post,
-    SendError, SendOutcome, Sink, SinkName, Source,
+    SendError, SendOutcome, Sink, SinkName, Source, Wire,
 };
 
 pub use config::{Config, Encoding, FileDrop};
@@ -31,7 +31,7 @@ use crate::{Ends, mcs, post};
 use frame::{Files, Framed};
 
 /// Makes both halves. The source half is absent when polling is off (and, for REST, no webhook is
-/// configured).
+/// configured). `wire` is what `connection.dialect` names.
 ///
 /// # Errors
 /// [`ConfigProblem`] for the first setting that cannot be used.
@@ -39,14 +39,17 @@ pub fn build(
     name: &SinkName,
     config: Config,
     clock: Arc<dyn Clock>,
+    wire: Option<Arc<dyn Wire>>,
 ) -> Result<Ends, ConfigProblem> {
     if let Some(problem) = config.check().into_iter().next() {
         return Err(problem);
     }
     match config {
         Config::Rest(mut rest) => {
-            rest.dialect.get_or_insert_with(mcs::Dialect::ward_w2);
-            mcs::build(name, *rest, clock)
+            if wire.is_none() {
+                rest.dialect.get_or_insert_with(mcs::Dialect::ward_w2);
+            }
+            mcs::build(name, *rest, clock, wire)
         }
         Config::FileDrop(config) => {
             let peer = Arc::new(FolderDrop {

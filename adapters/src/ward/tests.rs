@@ -36,7 +36,13 @@ fn half(folder: tempfile::TempDir, encoding: &str) -> Peer {
         folder.path().display()
     ))
     .unwrap();
-    let (sink, source) = build(&SinkName::new("nakano"), config, Arc::new(SystemClock)).unwrap();
+    let (sink, source) = build(
+        &SinkName::new("nakano"),
+        config,
+        Arc::new(SystemClock),
+        None,
+    )
+    .unwrap();
     Peer {
         sim: None,
         doors: None,
@@ -389,7 +395,7 @@ async fn the_rest_profile_is_the_same_client_in_other_words() {
         sim.url()
     ))
     .unwrap();
-    let (sink, _) = build(&SinkName::new("ward"), config, Arc::new(SystemClock)).unwrap();
+    let (sink, _) = build(&SinkName::new("ward"), config, Arc::new(SystemClock), None).unwrap();
     let delivery = a_delivery(&*sink, &a_post(), &a_channel("g-yamamoto"), 1);
     let outcome = sink.send(&[delivery]).await.remove(0);
     assert!(

@@ -154,7 +154,8 @@ pub enum SendOutcome {
     },
     /// Handed over; the peer confirms later through the adapter's source half.
     AwaitingAck {
-        /// What the peer will call it, when already known.
+        /// What the peer will call it, when already known; until then nothing later of the same person
+        /// goes there.
         peer_ref: Option<PeerRef>,
         /// When to look again and, without an answer, send again.
         until: Timestamp,

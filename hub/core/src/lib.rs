@@ -23,6 +23,7 @@ pub mod profession;
 pub mod sensitive;
 pub mod sink;
 pub mod source;
+pub mod wire;
 
 pub use bed::{Bed, BedRow, BedSex};
 pub use channel::{Channel, ChannelKind, ChannelStatus, ChannelView, Member, PatientHeader};
@@ -48,6 +49,7 @@ pub use profession::Profession;
 pub use sensitive::Sensitive;
 pub use sink::{FrameError, SendError, Sink};
 pub use source::{AcceptError, Inbox, Note, Shutdown, Source, SourceError};
+pub use wire::Wire;
 
 use std::error::Error;
 use std::fmt::Write as _;

@@ -620,12 +620,11 @@ pub fn sinks(
 fn peers(checked: &Checked, clock: &Arc<dyn Clock>) -> Result<(Sinks, Sources), HubError> {
     let (mut sinks, mut back): (Sinks, Sources) = (HashMap::new(), Vec::new());
     for (name, peer) in &checked.peers {
+        let (clock, wire) = (clock.clone(), checked.dialect(name));
         let built = match &peer.adapter {
-            PeerAdapter::Mcs(config) => mcs::build(name, config.clone(), clock.clone()),
-            PeerAdapter::VitalLink(config) => {
-                vital_link::build(name, config.clone(), clock.clone())
-            }
-            PeerAdapter::Ward(config) => ward::build(name, config.clone(), clock.clone()),
+            PeerAdapter::Mcs(config) => mcs::build(name, config.clone(), clock, wire),
+            PeerAdapter::VitalLink(config) => vital_link::build(name, config.clone(), clock, wire),
+            PeerAdapter::Ward(config) => ward::build(name, config.clone(), clock, wire),
             PeerAdapter::Jetstream(config) => jetstream::build(name, config.clone()),
         };
         let (sink, source) = built.map_err(|problem| HubError::Peer {

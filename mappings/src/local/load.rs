@@ -89,6 +89,11 @@ pub(crate) fn load(name: &str, text: &str, library: &dyn Library) -> Result<Mapp
     Err(Problems(problems))
 }
 
+/// Tables written inside a file.
+pub(in crate::local) fn tables(compiler: &mut Compiler<'_>, root: &Node) {
+    Loader { compiler }.tables(root);
+}
+
 struct Loader<'c, 'l> {
     compiler: &'c mut Compiler<'l>,
 }

@@ -19,6 +19,7 @@ use crate::Options;
 mod beside;
 mod compile;
 mod covered;
+mod dialect;
 mod draft;
 mod element;
 mod extend;
@@ -45,6 +46,7 @@ mod value;
 mod yaml;
 
 pub use beside::TestOutcome;
+pub use dialect::Dialect;
 pub use function::{Form, Function, Parameter, areas};
 pub use guide::functions_as_markdown;
 pub use kind::Kinds;

@@ -75,6 +75,13 @@ pub(crate) fn free(compiler: &mut Compiler<'_>, node: &Node, path: &str) -> Opti
                 .collect();
             Some(Body::List(bodies.into_iter().flatten().collect()))
         }
+        Kind::Map(_) if node.get("is").is_some() => {
+            let inner = node.get("is").cloned();
+            steered(compiler, node, path, |compiler, others| {
+                alone(compiler, others)?;
+                free(compiler, &inner?, path)
+            })
+        }
         Kind::Map(_) => steered(compiler, node, path, |compiler, entries| {
             let mut members = Vec::new();
             let mut is_wrong = false;
@@ -88,6 +95,19 @@ pub(crate) fn free(compiler: &mut Compiler<'_>, node: &Node, path: &str) -> Opti
             (!is_wrong).then_some(Body::Object(members))
         }),
     }
+}
+
+/// Whether nothing stands beside `is:` but what steers.
+fn alone(compiler: &mut Compiler<'_>, others: &[(Key, Node)]) -> Option<()> {
+    let Some((key, _)) = others.first() else {
+        return Some(());
+    };
+    let says = format!(
+        "beside `is:` only `each:` and `when:` may stand, not `{}`",
+        key.text
+    );
+    compiler.problem(Problem::at(Code::MAP_KEY, &key.spot, says));
+    None
 }
 
 fn plain_member(name: &str, body: Body) -> Member {
@@ -287,14 +307,7 @@ fn single(
         Kind::Map(_) if node.get("is").is_some() => {
             let inner = node.get("is").cloned();
             steered(compiler, node, path, |compiler, others| {
-                if let Some((key, _)) = others.first() {
-                    let says = format!(
-                        "beside `is:` only `each:` and `when:` may stand, not `{}`",
-                        key.text
-                    );
-                    compiler.problem(Problem::at(Code::MAP_KEY, &key.spot, says));
-                    return None;
-                }
+                alone(compiler, others)?;
                 whole_element(compiler, &inner?, found, path, is_whole)
             })
         }

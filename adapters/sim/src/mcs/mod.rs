@@ -15,6 +15,7 @@ use crate::feed;
 use crate::http::{self, Peer, Running, Shared, SimError};
 use crate::refusal::Refusal;
 use crate::request::{Call, Content, Reply};
+use crate::second::Second;
 use crate::seed::{Client, Seed};
 use crate::state::{EntryKind, Happening, Limits, State, What};
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub limits: Limits,
     /// Words on the wire; default the contract's own.
     pub dialect: Dialect,
+    /// Another shape on the wire; default none.
+    pub second: Option<Second>,
 }
 
 impl Config {
@@ -51,6 +54,7 @@ impl Config {
             seed,
             limits: Limits::default(),
             dialect: Dialect::default(),
+            second: None,
         }
     }
 
@@ -73,7 +77,8 @@ pub async fn start(config: Config) -> Result<Running, SimError> {
     let peer = Mcs {
         state: State::new(&config.name, config.limits, config.seed),
     };
-    http::serve(config.listen, Shared::new(peer, config.dialect)).await
+    let shared = Shared::new(peer, config.dialect).speaking(config.second);
+    http::serve(config.listen, shared).await
 }
 
 #[derive(Debug)]

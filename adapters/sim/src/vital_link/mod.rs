@@ -17,6 +17,7 @@ use crate::feed;
 use crate::http::{self, Peer, Running, Shared, SimError};
 use crate::refusal::Refusal;
 use crate::request::{Body, Call, Content, Reply};
+use crate::second::Second;
 use crate::seed::{GroupKind, Seed};
 use crate::state::{EntryKind, Limits, State, Vital, What};
 
@@ -37,6 +38,8 @@ pub struct Config {
     pub seed: Seed,
     /// Tokens and rate.
     pub limits: Limits,
+    /// Another shape on the wire; default none.
+    pub second: Option<Second>,
 }
 
 impl Config {
@@ -47,6 +50,7 @@ impl Config {
             listen,
             seed,
             limits: Limits::default(),
+            second: None,
         }
     }
 }
@@ -59,7 +63,8 @@ pub async fn start(config: Config) -> Result<Running, SimError> {
     let peer = VitalLink {
         state: State::new("vital_link", config.limits, config.seed),
     };
-    http::serve(config.listen, Shared::new(peer, Dialect::default())).await
+    let shared = Shared::new(peer, Dialect::default()).speaking(config.second);
+    http::serve(config.listen, shared).await
 }
 
 #[derive(Debug)]

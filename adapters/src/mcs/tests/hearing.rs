@@ -103,7 +103,7 @@ async fn a_webhook_without_a_fresh_signature_is_refused() {
     .unwrap();
     let clock = Standing("2025-01-31T02:00:00Z".parse().unwrap());
     let now = clock.0.as_second();
-    let (_, source) = build(&SinkName::new("mcs"), config, Arc::new(clock)).unwrap();
+    let (_, source) = build(&SinkName::new("mcs"), config, Arc::new(clock), None).unwrap();
     let inbox = Arc::new(MemoryInbox::default());
     let running = start(source.unwrap(), Arc::clone(&inbox));
     let body = r#"{"event_id":"e1","type":"member.added","occurred_at":"2025-01-31T02:00:00Z","group_id":"g","data":{}}"#;

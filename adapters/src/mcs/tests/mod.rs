@@ -45,7 +45,7 @@ async fn peer_with(limits: Limits, secret: &str, extra: &str, dialect: Option<Di
     ))
     .unwrap();
     config.dialect = dialect;
-    let (sink, source) = build(&SinkName::new("mcs"), config, Arc::new(SystemClock)).unwrap();
+    let (sink, source) = build(&SinkName::new("mcs"), config, Arc::new(SystemClock), None).unwrap();
     Peer {
         doors: Doors::new(sim.url()),
         _sim: sim,

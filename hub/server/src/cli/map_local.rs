@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use renkei_core::{Clock as _, Finding, SystemClock};
 use renkei_mappings::local::{
-    Input, Library as _, LocalMapper, Mapping, Piece, Report, Shipped, for_editors,
+    Dialect, Input, Library as _, LocalMapper, Mapping, Piece, Report, Shipped, for_editors,
 };
 use renkei_mappings::{Options, bundle};
 
@@ -109,9 +109,41 @@ impl Local {
     }
 }
 
+/// A dialect by file; `None` when the name is none. What is wrong goes to stderr.
+fn dialect(name: &str) -> anyhow::Result<Option<Result<Dialect, ()>>> {
+    if Shipped.mapping(name).is_some() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(name).with_context(|| name.to_owned())?;
+    if !Dialect::is_one(&text) {
+        return Ok(None);
+    }
+    let loaded = Dialect::load(name, &text, &Folder::of(Path::new(name)));
+    Ok(Some(loaded.map_err(|problems| {
+        complain(&problems.to_string());
+    })))
+}
+
 fn check(names: &[String]) -> anyhow::Result<Exit> {
     let mut exit = Exit::Done;
     for name in names {
+        match dialect(name)? {
+            None => {}
+            Some(Err(())) => {
+                exit = Exit::Data;
+                continue;
+            }
+            Some(Ok(dialect)) => {
+                say(&format!(
+                    "{name}: {}, a dialect of {} ({}), {} calls",
+                    dialect.id(),
+                    dialect.speaks(),
+                    dialect.hash(),
+                    dialect.calls()
+                ));
+                continue;
+            }
+        }
         let Some((mapping, _)) = load(name)? else {
             exit = Exit::Data;
             continue;
@@ -143,11 +175,14 @@ fn check(names: &[String]) -> anyhow::Result<Exit> {
 fn test(names: &[String]) -> anyhow::Result<Exit> {
     let mut exit = Exit::Done;
     for name in names {
-        let Some((mapping, folder)) = load(name)? else {
+        let outcomes = match dialect(name)? {
+            Some(loaded) => loaded.ok().map(|dialect| dialect.test()),
+            None => load(name)?.map(|(mapping, folder)| mapping.test(&folder)),
+        };
+        let Some(outcomes) = outcomes else {
             exit = Exit::Data;
             continue;
         };
-        let outcomes = mapping.test(&folder);
         if outcomes.is_empty() {
             say(&format!("{name}: no tests"));
         }

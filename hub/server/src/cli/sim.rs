@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Subcommand;
 use renkei_sim::hospital::{self, Hospital, Scenario};
-use renkei_sim::{Running, Seed, mcs, vital_link, ward};
+use renkei_sim::{Running, Second, Seed, mcs, vital_link, ward};
 
 use super::{Exit, say};
 
@@ -38,6 +38,10 @@ struct Listen<const PORT: u16> {
     /// Who exists at the start, as JSON. Default: the district of the demo.
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
+    /// Speak otherwise than the contract: adapters/dialects/ has the words (calls to mcs are signed with the key
+    /// `demo-signing-key`).
+    #[arg(long)]
+    second: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -45,7 +49,7 @@ struct Ward {
     #[command(flatten)]
     listen: Listen<18_083>,
     /// W1: the exchange folder. Without it the ward speaks W2 over REST.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "second")]
     folder: Option<PathBuf>,
 }
 
@@ -73,10 +77,16 @@ impl Sim {
     pub async fn run(self) -> anyhow::Result<Exit> {
         let running = match self.peer {
             Peer::Mcs(listen) => {
-                mcs::start(mcs::Config::new(listen.address(), listen.seed()?)).await?
+                let mut config = mcs::Config::new(listen.address(), listen.seed()?);
+                config.second = listen.second.then(|| Second::Care {
+                    signing_key: "demo-signing-key".to_owned(),
+                });
+                mcs::start(config).await?
             }
             Peer::VitalLink(listen) => {
-                vital_link::start(vital_link::Config::new(listen.address(), listen.seed()?)).await?
+                let mut config = vital_link::Config::new(listen.address(), listen.seed()?);
+                config.second = listen.second.then_some(Second::Xml);
+                vital_link::start(config).await?
             }
             Peer::Ward(ward) => ward.start().await?,
             Peer::Hospital(hospital) => return hospital.tell().await,
@@ -112,6 +122,12 @@ impl Ward {
         let (address, seed) = (self.listen.address(), self.listen.seed()?);
         Ok(match self.folder {
             Some(folder) => ward::start(ward::Config::new(address, folder, seed)).await?,
+            None if self.listen.second => {
+                let mut config = mcs::Config::new(address, seed);
+                config.name = "ward".to_owned();
+                config.second = Some(Second::City);
+                mcs::start(config).await?
+            }
             None => mcs::start(mcs::Config::ward(address, seed)).await?,
         })
     }

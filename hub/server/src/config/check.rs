@@ -11,9 +11,11 @@ use jiff::Timestamp;
 use renkei_adapters::secret::Secret;
 use renkei_adapters::{jetstream, ward};
 use renkei_core::notice::Speaker;
-use renkei_core::{Clock, Code, FacilityId, Mapper, SinkName, SourceName, SystemClock};
+use renkei_core::{Clock, Code, FacilityId, Mapper, SinkName, SourceName, SystemClock, Wire};
+use renkei_mappings::local::Problem as Fault;
 use renkei_mappings::post::font::Font;
 
+use super::dialects;
 use super::file::{Admit, Env, File, Ledger, Peer, PeerAdapter, Source, SourceAdapter};
 use super::rehearsal::{self, FileClock};
 use super::setup::{FacilitySetup, Settle, Setup, SinkMode, SinkSetup};
@@ -72,6 +74,8 @@ pub struct Checked {
     pub wake: Option<jetstream::Wake>,
     /// The local mappings sources name.
     local: BTreeMap<SourceName, Arc<Live>>,
+    /// The words of peers that have their own.
+    dialects: BTreeMap<SinkName, Arc<dyn Wire>>,
     /// The file of the rehearsal clock.
     rehearsal_clock: Option<PathBuf>,
 }
@@ -127,8 +131,12 @@ impl Checked {
                 local.insert(name.clone(), live);
             }
         }
+        let mut dialects = BTreeMap::new();
         for (name, peer) in &peers {
             check_peer(name, peer, &mut problems);
+            if let Some(dialect) = dialects::of(name, peer, base, &mut problems) {
+                dialects.insert(name.clone(), dialect);
+            }
             if sources
                 .iter()
                 .any(|(source, _)| source.as_str() == name.as_str())
@@ -215,6 +223,7 @@ impl Checked {
             retention: file.retention,
             wake: file.ledger.wake,
             local,
+            dialects,
             rehearsal_clock: file.hub.rehearsal_clock.map(|path| base.join(path)),
         })
     }
@@ -242,6 +251,11 @@ impl Checked {
     /// The local mappings in use.
     pub fn local(&self) -> Vec<Arc<Live>> {
         self.local.values().cloned().collect()
+    }
+
+    /// The words of a peer that has its own.
+    pub fn dialect(&self, name: &SinkName) -> Option<Arc<dyn Wire>> {
+        self.dialects.get(name).cloned()
     }
 
     /// What reads a source.
@@ -276,7 +290,7 @@ fn parse_problem(name: &str, text: &str, error: &toml::de::Error) -> Problem {
     problem(place, error.message().to_owned())
 }
 
-fn problem(place: impl Into<String>, reason: impl Into<String>) -> Problem {
+pub(super) fn problem(place: impl Into<String>, reason: impl Into<String>) -> Problem {
     Problem {
         code: Code::CFG_INVALID,
         place: place.into(),
@@ -458,16 +472,7 @@ fn mapping(
     let live = match Live::load(source.mapping.as_deref()?, base) {
         Ok(live) => live,
         Err(Unusable::Faults(faults)) => {
-            // The line with its caret stands below the first line.
-            problems.extend(faults.0.iter().map(|fault| {
-                let shown = fault.to_string();
-                let caret = shown.split_once('\n').map_or("", |(_, caret)| caret);
-                Problem {
-                    code: fault.code,
-                    place: format!("{}:{}:{}", fault.file, fault.line, fault.column),
-                    reason: format!("{}\n{caret}", fault.text),
-                }
-            }));
+            problems.extend(faults.0.iter().map(pointed));
             return None;
         }
         Err(error) => {
@@ -487,6 +492,17 @@ fn mapping(
         return None;
     }
     Some(Arc::new(live))
+}
+
+/// A problem in a mapping or dialect; the line with its caret stands below the first line.
+pub(super) fn pointed(fault: &Fault) -> Problem {
+    let shown = fault.to_string();
+    let caret = shown.split_once('\n').map_or("", |(_, caret)| caret);
+    Problem {
+        code: fault.code,
+        place: format!("{}:{}:{}", fault.file, fault.line, fault.column),
+        reason: format!("{}\n{caret}", fault.text),
+    }
 }
 
 fn check_peer(name: &SinkName, peer: &Peer, problems: &mut Vec<Problem>) {

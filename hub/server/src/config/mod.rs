@@ -1,6 +1,7 @@
 //! `renkei.toml`: typed, checked, and turned into what the rooms need.
 
 pub mod check;
+mod dialects;
 pub mod file;
 pub mod rehearsal;
 pub mod setup;

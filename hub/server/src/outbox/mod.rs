@@ -476,7 +476,11 @@ impl Courier {
             }
             SendOutcome::AwaitingAck { peer_ref, until } => {
                 self.breaker.worked();
-                done.state = DeliveryState::Sent;
+                // What has no name at the peer yet cannot be corrected: it stays the head of its line.
+                done.state = match &peer_ref {
+                    Some(_) => DeliveryState::Sent,
+                    None => DeliveryState::Pending,
+                };
                 done.peer_ref = peer_ref;
                 done.due_at = Some(until);
                 done.attempt = Some("handed over");
