@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::harness::{TestHub, until};
 use crate::hub::{Config, Folders, renkei};
-use crate::people::{HOSPITAL, HOSPITAL_NAME, Told, register};
+use crate::people::{HOSPITAL, HOSPITAL_NAME, Told, ago, register};
 use crate::stores::{On, on_each_store};
 
 /// Somebody who is told of the board.
@@ -193,6 +193,12 @@ async fn a_feed_with_bad_rows(on: On) {
         .await,
         board[..2]
     );
+    assert_eq!(
+        listed(&hub, &["--area", "区西部"]).await,
+        board,
+        "杉並区 is in it"
+    );
+    assert_eq!(listed(&hub, &["--area", "区東部"]).await, [] as [&str; 0]);
     assert_eq!(listed(&hub, &["--kind", "急性期"]).await, [] as [&str; 0]);
     // The late row is in the history, the refused ones are not.
     let config = hub.folders.path("renkei.toml").display().to_string();
@@ -232,6 +238,10 @@ async fn the_board_is_asked_over_http(on: On) {
         (Some(2), Some(HOSPITAL_NAME))
     );
     assert!(ward["age_secs"].as_i64().unwrap() >= 3_600);
+    let (_, text) = ask(&hub, "?area=%E5%8C%BA%E8%A5%BF%E9%83%A8", "s3cret").await;
+    let western: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(western["wards"].as_array().unwrap().len(), 2, "区西部");
+    assert_eq!(western["wards"][0]["medical_area"], "区西部");
     let (_, text) = ask(&hub, "?sex=male", "s3cret").await;
     let answer: Value = serde_json::from_str(&text).unwrap();
     let stale = &answer["wards"][1];
@@ -325,6 +335,37 @@ async fn wards_are_counted_from_stays(on: On) {
         free(&hub).await == Some(format!("{ward} fresh 2"))
     })
     .await;
+    // A bed that is being cleaned is not free, though nobody lies in it.
+    for (number, status, expected) in [(1, "H", 1), (2, "U", 2)] {
+        let control_id = hub.control_id();
+        let now = ago(5 - number).strftime("%Y%m%d%H%M%S").to_string();
+        let update = format!(
+            "MSH|^~\\&|HIS|HOSP01|HUB|R|{now}||ADT^A20^ADT_A20|{control_id}|P|2.5\rEVN||{now}\rNPU|{ward}^999^9|{status}\r"
+        );
+        assert_eq!(hub.send_bytes(update.as_bytes()).await.code, "AA");
+        let ended = hub.ended(&control_id).await;
+        assert!(ended.findings.is_empty(), "{:?}", ended.findings);
+        until("the bed is told", async || {
+            free(&hub).await == Some(format!("{ward} fresh {expected}"))
+        })
+        .await;
+    }
+}
+
+/// Statuses of beds of a hospital whose wards are not counted: kept, said to be for nothing, nothing on the board.
+async fn beds_of_a_hospital_that_is_not_counted(on: On) {
+    let mut hub = start(config(&on, ""), &[]).await;
+    let control_id = hub.control_id();
+    let now = ago(5).strftime("%Y%m%d%H%M%S").to_string();
+    let update = format!(
+        "MSH|^~\\&|HIS|HOSP01|HUB|R|{now}||ADT^A20^ADT_A20|{control_id}|P|2.5\rEVN||{now}\rNPU|3E^301^1|H\r"
+    );
+    // The source admits who is enrolled, and this is about nobody.
+    assert_eq!(hub.send_bytes(update.as_bytes()).await.code, "AA");
+    let ended = hub.ended(&control_id).await;
+    let codes: Vec<Code> = ended.findings.iter().map(|found| found.code).collect();
+    assert_eq!(codes, [Code::BED_NOT_COUNTED]);
+    assert_eq!(listed(&hub, &[]).await, [] as [&str; 0]);
 }
 
 /// A hospital that pushes its snapshot: who may, what is kept, and what the answers promise.
@@ -371,4 +412,5 @@ on_each_store!(
     the_board_is_asked_over_http,
     a_subscriber_is_told_until_it_takes_it,
     wards_are_counted_from_stays,
+    beds_of_a_hospital_that_is_not_counted,
 );

@@ -263,3 +263,38 @@ async fn a_post_stands_in_its_stream_once_though_hub_and_server_are_cut_off() {
         }
     }
 }
+
+/// What one hospital does differently is laid over the mapping, and its messages may come from a stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overlay_reads_a_stream() {
+    let streams = Streams::start().await;
+    let person = Person::synthetic(61);
+    let source = "[source.stream]\n";
+    let overlaid = format!("{source}mapping = \"maps/his.yaml\"\n");
+    let config = Config {
+        more: streams.tables().replace(source, &overlaid),
+        ..Config::default()
+    };
+    let people = std::slice::from_ref(&person);
+    let hub = TestHub::in_folders(crate::labs::site(), people, config, async |_| {}).await;
+    let events = [register(&person, 60), Told::admitted(&person, 30).admit()];
+    for (number, event) in events.iter().enumerate() {
+        let built = message(event, &format!("O{number}"));
+        streams.publish(&built.control_id, built.bytes).await;
+    }
+    let mut said = Vec::new();
+    until("both were read", async || {
+        said = crate::labs::outcomes(&hub, "stream").await;
+        said.len() == 2
+    })
+    .await;
+    for said in said {
+        assert!(said.starts_with("processed - local/1-his."), "{said}");
+    }
+    let patients = hub.office.bodies("Patient").await;
+    assert!(
+        patients[0].contains("\"display\":\"HOSP01\""),
+        "{patients:?}"
+    );
+    assert_eq!(hub.office.bodies("Encounter").await.len(), 1);
+}

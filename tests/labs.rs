@@ -1,12 +1,12 @@
 //! A laboratory connected without code: its files in a drop folder, read by a YAML mapping.
 
 use renkei_core::Code;
-use renkei_sim::hospital::{MllpClient, Person};
+use renkei_sim::hospital::{Event, MllpClient, Person, What};
 
-use crate::harness::{TestHub, until};
+use crate::harness::{TestHub, put, until};
 use crate::hub::{Config, Folders, renkei};
 use crate::peers::Post;
-use crate::people::{HOSPITAL, ago, kana, message, register};
+use crate::people::{HOSPITAL, Told, ago, kana, message, register};
 use crate::stores::{On, on_each_store};
 
 const PAGE: &str = include_str!("../mappings/LANGUAGE.md");
@@ -17,8 +17,9 @@ fn on_the_page(language: &str) -> &'static str {
     rest.split_once("```").unwrap().0
 }
 
-/// A folder with the tutorial's mapping and table, as the page shows them.
-fn site() -> Folders {
+/// A folder with the tutorial's mapping and table, as the page shows them, and what one hospital does
+/// differently as two overlays.
+pub(crate) fn site() -> Folders {
     let folders = Folders::new();
     for folder in ["kitatama", "tama", "centre", "chart", "maps/tables"] {
         std::fs::create_dir_all(folders.path(folder)).unwrap();
@@ -26,8 +27,12 @@ fn site() -> Folders {
     let maps = folders.path("maps");
     std::fs::write(maps.join("kitatama-lab.yaml"), on_the_page("yaml")).unwrap();
     std::fs::write(maps.join("tables/local-jlac10.csv"), on_the_page("csv")).unwrap();
-    let overlay = "map: his\nextends: builtin/hl7v2\npatch:\n  - Patient:\n      managingOrganization.display: MSH-4\n";
-    std::fs::write(maps.join("his.yaml"), overlay).unwrap();
+    for (name, below) in [("his", "hl7v2"), ("store", "ssmix2")] {
+        let overlay = format!(
+            "map: {name}\nextends: builtin/{below}\npatch:\n  - Patient:\n      managingOrganization.display: MSH-4\n"
+        );
+        std::fs::write(maps.join(format!("{name}.yaml")), overlay).unwrap();
+    }
     folders
 }
 
@@ -99,7 +104,7 @@ async fn last_post(hub: &TestHub, person: &Person, count: usize) -> Post {
 }
 
 /// What a file of rows became: state, code, mapper, findings, by the source's messages in order.
-async fn outcomes(hub: &TestHub, source: &str) -> Vec<String> {
+pub(crate) async fn outcomes(hub: &TestHub, source: &str) -> Vec<String> {
     let sql = format!(
         "SELECT o.state || ' ' || coalesce(o.code, '-') || ' ' || o.mapper || ' ' || o.findings \
          FROM outcome o JOIN message m USING (position) WHERE m.source = '{source}' ORDER BY m.position"
@@ -430,6 +435,76 @@ async fn posted_and_overlaid(on: On) {
     assert!(patient[0].contains("\"display\":\"HOSP01\""), "{patient:?}");
 }
 
+/// An overlay reads a storage as the mapping below it does: its folders, its corrected and its deleted files.
+async fn a_storage_is_overlaid(on: On) {
+    let people = [Person::synthetic(51), Person::synthetic(52)];
+    let source = |name: &str, mapping: &str| {
+        format!(
+            "[source.{name}]\nmapping = \"maps/{mapping}.yaml\"\nadapter.ssmix2 = {{ poll_secs = 0, stable_secs = 0, \
+             roots = [{{ path = \"@root@/{name}\", facility = \"{HOSPITAL}\" }}] }}\n"
+        )
+    };
+    let folders = site();
+    let sources = ["overlaid_a", "overlaid_b"];
+    for source in sources {
+        std::fs::create_dir_all(folders.path(source)).unwrap();
+    }
+    let config = Config {
+        more: source(sources[0], "his") + &source(sources[1], "store"),
+        ..Config::on(&on)
+    };
+    let hub = TestHub::in_folders(folders, &people, config, async |office| {
+        office.admit(&people).await;
+    });
+    let hub = hub.await;
+    until("every storage was walked once", async || {
+        let log = hub.hub.log_text();
+        log.matches("the first walk of a storage is over").count() >= 4
+    })
+    .await;
+    let cancelled = async || {
+        let all = hub.district.sim("mcs").doors.told().await;
+        all.iter().filter(|post| has(post, "【取消】")).count()
+    };
+    for ((source, mapping), person) in sources.into_iter().zip(["his", "store"]).zip(&people) {
+        let before = cancelled().await;
+        let mut told = Told::admitted(person, 300);
+        let mut number = 0;
+        let mut store = |event: &Event| {
+            number += 1;
+            let (root, id) = (hub.folders.path(source), format!("{source}{number}"));
+            put(&root, &root, event, &id);
+        };
+        store(&register(person, 301));
+        store(&told.admit());
+        last_post(&hub, person, 1).await;
+        // The hospital writes the admission anew: the file before becomes flag 2.
+        told.stay.place[0] = "7N".to_owned();
+        let mut again = told.admit();
+        again.at = ago(200);
+        store(&again);
+        let post = last_post(&hub, person, 2).await;
+        assert!(has(&post, "【訂正】") && has(&post, "7N"), "{post:?}");
+        // And deletes it: every file of the key becomes flag 0.
+        let mut cancel = told.step(100, What::CancelAdmit).order(100);
+        cancel.stay = Some(told.stay.clone());
+        store(&cancel);
+        until("mcs reads the cancellation", async || {
+            cancelled().await > before
+        })
+        .await;
+        hub.idle().await;
+        for said in outcomes(&hub, source).await {
+            assert!(said.contains(&format!(" local/1-{mapping}.")), "{said}");
+        }
+    }
+    let patients = hub.office.bodies("Patient").await;
+    assert_eq!(patients.len(), 2);
+    for patient in patients {
+        assert!(patient.contains("\"display\":\"HOSP01\""), "{patient}");
+    }
+}
+
 /// Beside an editor: every save is checked and tested again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mapping_is_watched_while_it_is_written() {
@@ -488,6 +563,7 @@ async fn proposed_codes_are_accepted_by_a_person() {
 
 on_each_store!(
     posted_and_overlaid,
+    a_storage_is_overlaid,
     a_laboratory_without_code,
     what_cannot_be_read,
     ordered_in_another_file,

@@ -29,6 +29,7 @@ mod peers;
 mod people;
 mod posts;
 mod power;
+mod push;
 mod sender;
 mod stores;
 mod story;

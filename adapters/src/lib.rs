@@ -13,6 +13,7 @@ pub mod jetstream;
 pub mod local_id;
 pub mod mllp;
 pub mod push;
+mod rows;
 pub mod split;
 pub mod ssmix2;
 pub mod tls;

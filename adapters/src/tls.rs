@@ -5,8 +5,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use renkei_core::BoxError;
+use renkei_core::{BoxError, Code, SourceError};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -14,6 +15,10 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio_rustls::TlsAcceptor;
+
+/// A TLS handshake may take this long.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// The TLS settings of a listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +44,20 @@ pub struct Error {
     /// What is wrong with it.
     #[source]
     pub source: BoxError,
+}
+
+/// What a listener greets its clients with; nothing where no TLS is configured.
+///
+/// # Errors
+/// [`SourceError`] with the file that cannot be used.
+pub(crate) fn acceptor(settings: Option<&Server>) -> Result<Option<TlsAcceptor>, SourceError> {
+    let loaded = settings.map(Server::load).transpose();
+    let loaded = loaded.map_err(|error| SourceError {
+        code: Code::CFG_INVALID,
+        reason: "TLS cannot be set up".to_owned(),
+        source: Some(error.into()),
+    })?;
+    Ok(loaded.map(TlsAcceptor::from))
 }
 
 impl Server {

@@ -363,6 +363,7 @@ impl<'m> Context<'m> {
                 self.draft.items.clear();
                 self.draft.withdrawals.clear();
                 self.draft.complete_scopes.clear();
+                self.draft.bed_states.clear();
             }
             Flag::Deleted => self.withdraw_everything(),
         }
@@ -370,6 +371,7 @@ impl<'m> Context<'m> {
     }
 
     fn withdraw_everything(&mut self) {
+        self.draft.bed_states.clear();
         for resource in std::mem::take(&mut self.draft.resources) {
             let is_own = match resource.key.kind {
                 ResourceType::Patient => matches!(self.trigger.as_str(), "A08" | "A28" | "A31"),

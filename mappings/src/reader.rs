@@ -205,6 +205,11 @@ impl<'m> Seg<'m> {
         trimmed(self.field(number).text())
     }
 
+    /// Whether a field holds something; asking marks nothing.
+    pub(crate) fn has_value(self, number: usize) -> bool {
+        self.segment.field(number).has_value()
+    }
+
     /// Marks fields that need no reading because they repeat or only control something.
     pub(crate) fn mark(self, numbers: &[usize]) {
         for &number in numbers {

@@ -4,15 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _};
-use renkei_core::cutter::Cut;
+use renkei_core::cutter::{Cut, Part};
 use renkei_core::{AcceptError, Code, Cutter, MapError, NewMessage, limits};
 
 use super::pass::{DONE, Reader, Standing};
 use crate::files::{self, Look, Read};
-
-/// Parts of one file on their way into the inbox at once: they are committed in groups.
-const AT_ONCE: usize = 256;
+use crate::rows;
 
 /// Cuts a file, with the records it lacks out of what lies in its folder or was taken from it; and whether it
 /// lacks some even so.
@@ -92,14 +89,8 @@ impl Reader<'_> {
             Some(Read::Changed) | None => return Ok(()),
         };
         let (with, file, bytes) = (Arc::clone(cutter), path.to_owned(), body.clone());
-        let cut = tokio::task::spawn_blocking(move || cut_with_partners(&*with, &file, &bytes));
-        let cut = cut.await.unwrap_or_else(|_| {
-            Err(MapError {
-                code: Code::INB_PANIC,
-                at: "file".to_owned(),
-            })
-        });
-        let (cut, is_whole) = match cut {
+        let cut = rows::cut(move || cut_with_partners(&*with, &file, &bytes));
+        let (cut, is_whole) = match cut.await {
             Ok((cut, lacks)) => {
                 let is_whole = !cut.cut_short && !lacks;
                 (Ok(cut), is_whole)
@@ -116,12 +107,7 @@ impl Reader<'_> {
                     .into_iter()
                     .map(|part| self.part(name, look, cut.timeless, part))
                     .collect();
-                let inbox = Arc::clone(&self.inbox);
-                futures_util::stream::iter(messages)
-                    .map(|message| inbox.accept(message))
-                    .buffered(AT_ONCE)
-                    .try_for_each(|_| async { Ok(()) })
-                    .await?;
+                rows::offer(&self.inbox, messages).await?;
             }
             Err(error) => self.refuse(name, body, error.code, None).await?,
         }
@@ -129,18 +115,8 @@ impl Reader<'_> {
         self.done(name, path, look, "").await
     }
 
-    fn part(
-        &self,
-        name: &str,
-        look: Look,
-        timeless: bool,
-        part: renkei_core::cutter::Part,
-    ) -> NewMessage {
-        let subject = part.subject.as_ref().map_or("", |id| id.expose());
-        let mut key = format!("{name}#{subject}");
-        if timeless {
-            key.push_str(&format!("@{}", look.changed_ms));
-        }
+    fn part(&self, name: &str, look: Look, timeless: bool, part: Part) -> NewMessage {
+        let key = rows::key(name, &part, timeless.then_some(look.changed_ms));
         let mut message = self.message(name, part.body, None, part.subject);
         message.dedup_key = key;
         message.meta.places = part.places;

@@ -23,8 +23,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use renkei_core::{
-    BoxError, Clock, Code, FacilityId, Inbox, Shutdown, Source, SourceError, SourceName,
-    SystemClock, limits,
+    Clock, Code, FacilityId, Inbox, Shutdown, Source, SourceError, SourceName, SystemClock, limits,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -36,8 +35,6 @@ use crate::{exposure, tls};
 pub use codec::{Codec, Frame};
 pub use config::{Ack, Config};
 
-/// A TLS handshake may take this long.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Wait before accepting again when the system has no room for another connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
@@ -80,25 +77,12 @@ impl Mllp {
                 source: None,
             });
         }
-        let unusable = |reason: String, source: BoxError| SourceError {
+        let acceptor = tls::acceptor(config.tls.as_ref())?;
+        let bound = TcpListener::bind(config.listen).await;
+        let listener = bound.map_err(|error| SourceError {
             code: Code::CFG_INVALID,
-            reason,
-            source: Some(source),
-        };
-        let acceptor = match &config.tls {
-            None => None,
-            Some(tls) => {
-                let loaded = tls
-                    .load()
-                    .map_err(|error| unusable("TLS cannot be set up".to_owned(), error.into()))?;
-                Some(TlsAcceptor::from(loaded))
-            }
-        };
-        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-            unusable(
-                format!("cannot listen on `{}`", config.listen),
-                error.into(),
-            )
+            reason: format!("cannot listen on `{}`", config.listen),
+            source: Some(error.into()),
         })?;
         Ok(Self {
             name,
@@ -196,7 +180,7 @@ impl Mllp {
                 let peer = Peer { address, known: None };
                 return connection::serve(stream, peer, &room).await;
             };
-            match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+            match tokio::time::timeout(tls::HANDSHAKE, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
                     let known = known_client(stream.get_ref().1, &room.config);
                     connection::serve(stream, Peer { address, known }, &room).await

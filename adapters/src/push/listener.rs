@@ -12,9 +12,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::exposure::{self, Plaintext};
+use crate::tls;
 
-/// A TLS handshake may take this long.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Wait before accepting again when the system has no room for another connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 /// Handshakes under way at once.
@@ -108,7 +107,7 @@ async fn greeted(stream: TcpStream, acceptor: Option<TlsAcceptor>) -> Option<Box
     match acceptor {
         None => Some(Box::new(stream)),
         Some(acceptor) => {
-            let greeting = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream));
+            let greeting = tokio::time::timeout(tls::HANDSHAKE, acceptor.accept(stream));
             let stream = greeting.await.ok()?.ok()?;
             Some(Box::new(stream))
         }

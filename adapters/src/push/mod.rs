@@ -24,7 +24,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::TryStreamExt as _;
 use renkei_core::cutter::Part;
 use renkei_core::{
     AcceptError, Clock, Code, Cutter, Inbox, MapError, Meta, NewMessage, Shutdown, Source,
@@ -35,14 +35,14 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
+use crate::{rows, tls};
+
 pub use config::Config;
 
 /// One body may take this long to arrive.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Bodies read at once: each may be as large as the limit.
 const AT_ONCE: usize = 4;
-/// Parts of one file on their way into the inbox at once.
-const PARTS_AT_ONCE: usize = 256;
 /// Longest name of a file, in characters.
 const NAME_CHARS: usize = 200;
 
@@ -80,15 +80,7 @@ impl Push {
         if let Err(error) = config.token.read() {
             return Err(unusable("no token".to_owned(), Some(error.into())));
         }
-        let acceptor = match &config.tls {
-            None => None,
-            Some(tls) => {
-                let loaded = tls.load().map_err(|error| {
-                    unusable("TLS cannot be set up".to_owned(), Some(error.into()))
-                })?;
-                Some(TlsAcceptor::from(loaded))
-            }
-        };
+        let acceptor = tls::acceptor(config.tls.as_ref())?;
         let bound = TcpListener::bind(config.listen);
         let listener = bound.and_then(|listener| {
             listener.set_nonblocking(true)?;
@@ -254,11 +246,7 @@ impl Door {
                 bodies.into_iter().map(|body| self.hl7(body)).collect()
             }
         };
-        futures_util::stream::iter(messages)
-            .map(|message| self.inbox.accept(message))
-            .buffered(PARTS_AT_ONCE)
-            .try_for_each(|_| async { Ok(()) })
-            .await?;
+        rows::offer(&self.inbox, messages).await?;
         Ok(StatusCode::OK)
     }
 
@@ -270,28 +258,15 @@ impl Door {
         body: &Bytes,
     ) -> Result<Vec<NewMessage>, MapError> {
         let (with, file, bytes) = (Arc::clone(cutter), name.to_owned(), body.clone());
-        let cut = tokio::task::spawn_blocking(move || with.cut(&file, &bytes)).await;
-        let cut = cut.unwrap_or_else(|_| {
-            Err(MapError {
-                code: Code::INB_PANIC,
-                at: "file".to_owned(),
-            })
-        })?;
-        let now = self.clock.now().as_millisecond();
-        Ok(cut
-            .parts
-            .into_iter()
-            .map(|part| {
-                let subject = part.subject.as_ref().map_or("", |id| id.expose());
-                let dedup_key = match key {
-                    Some(key) => format!("{key}#{subject}"),
-                    // The same bytes may be news: only the sender can say that it repeats itself.
-                    None if cut.timeless => format!("{name}#{subject}@{now}"),
-                    None => format!("{name}#{subject}"),
-                };
-                self.message(name, dedup_key, part)
-            })
-            .collect())
+        let cut = rows::cut(move || with.cut(&file, &bytes)).await?;
+        // The same bytes may be news: only the sender can say that it repeats itself.
+        let is_news = key.is_none() && cut.timeless;
+        let now = is_news.then(|| self.clock.now().as_millisecond());
+        let message = |part: Part| {
+            let dedup_key = rows::key(key.unwrap_or(name), &part, now);
+            self.message(name, dedup_key, part)
+        };
+        Ok(cut.parts.into_iter().map(message).collect())
     }
 
     fn hl7(&self, body: Bytes) -> NewMessage {

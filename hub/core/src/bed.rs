@@ -1,6 +1,7 @@
 //! One ward of one hospital at one time: a row of the bed feed contract. No patient data anywhere in it.
 //!
-//! Mappings make rows, the hub's bed board judges them. Nothing here decides.
+//! Also one single bed, as ADT messages speak of it. Mappings make both, the hub's bed board judges them.
+//! Nothing here decides.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -106,6 +107,67 @@ impl Bed {
     }
 }
 
+/// Whether a bed can be used (HL7 v2.5 table 0116).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BedStatus {
+    /// C
+    Closed,
+    /// H: being cleaned.
+    Housekeeping,
+    /// I
+    Isolated,
+    /// K
+    Contaminated,
+    /// O
+    Occupied,
+    /// U
+    Unoccupied,
+}
+
+impl BedStatus {
+    /// Every status with its code.
+    const CODES: [(&'static str, Self); 6] = [
+        ("C", Self::Closed),
+        ("H", Self::Housekeeping),
+        ("I", Self::Isolated),
+        ("K", Self::Contaminated),
+        ("O", Self::Occupied),
+        ("U", Self::Unoccupied),
+    ];
+
+    /// Finds a status by its code.
+    pub fn find(code: &str) -> Option<Self> {
+        let mut codes = Self::CODES.into_iter();
+        codes.find_map(|(known, status)| (known == code).then_some(status))
+    }
+
+    /// Its code in table 0116.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Closed => "C",
+            Self::Housekeeping => "H",
+            Self::Isolated => "I",
+            Self::Contaminated => "K",
+            Self::Occupied => "O",
+            Self::Unoccupied => "U",
+        }
+    }
+}
+
+/// What a hospital says about one bed. Who lies in it is never in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BedState {
+    /// The ward's code.
+    pub ward: String,
+    /// The bed as stays name it: `ward/room/bed`.
+    pub place: String,
+    /// Whether it can be used.
+    pub status: BedStatus,
+    /// Since when, as the hospital says.
+    pub at: Timestamp,
+}
+
 /// A row of a feed with its place in the message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BedRow {
@@ -140,6 +202,17 @@ mod tests {
             ..Bed::default()
         };
         assert_eq!(closed.free(None), Some(0));
+    }
+
+    #[test]
+    fn a_status_is_found_by_its_code() {
+        for (code, status) in BedStatus::CODES {
+            assert_eq!(BedStatus::find(code), Some(status));
+            assert_eq!(status.code(), code);
+        }
+        for other in ["", "c", "X", "OU"] {
+            assert_eq!(BedStatus::find(other), None);
+        }
     }
 
     #[test]

@@ -168,6 +168,7 @@ codes! {
     BED_NOT_THEIRS = "RNK-BED-005", "a row about a hospital this source does not speak for; it was refused";
     BED_VALIDITY = "RNK-BED-006", "counts that shall be believed for longer than the limit; the limit counts";
     BED_CONDITION = "RNK-BED-007", "a condition of acceptance that is not in the list; it is shown, no search finds it";
+    BED_NOT_COUNTED = "RNK-BED-008", "a status of beds of a hospital whose wards are not counted from its stays; nothing is made of it";
     // OPS: alarms the hub raises about itself
     OPS_WAITING = "RNK-OPS-001", "messages wait longer than they should before they are processed";
     OPS_PENDING = "RNK-OPS-002", "deliveries to a sink wait longer than they should";

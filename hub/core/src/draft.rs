@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BedRow, Code, FacilityId, Finding, Item, LocalId, PeerReceipt, Sensitive, id::hash_id,
+    BedRow, BedState, Code, FacilityId, Finding, Item, LocalId, PeerReceipt, Sensitive, id::hash_id,
 };
 
 /// The result of a mapping. Deterministic: same bytes, same mapper id, same draft.
@@ -30,6 +30,9 @@ pub struct Draft {
     /// Rows of a bed feed: for the bed board, about nobody.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub beds: Vec<BedRow>,
+    /// What the message says of single beds: for counting wards from stays.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bed_states: Vec<BedState>,
     /// Oddities.
     pub findings: Vec<Finding>,
     /// Places that held data and were not read (`ZXX[1]`, `PV1-39`). Never changes the outcome.

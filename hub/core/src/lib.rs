@@ -25,7 +25,7 @@ pub mod sink;
 pub mod source;
 pub mod wire;
 
-pub use bed::{Bed, BedRow, BedSex};
+pub use bed::{Bed, BedRow, BedSex, BedState, BedStatus};
 pub use channel::{Channel, ChannelKind, ChannelStatus, ChannelView, Member, PatientHeader};
 pub use clock::{Clock, SystemClock};
 pub use code::Code;

@@ -1,7 +1,7 @@
 //! What holds for every input: no panic, escape identity, builder round trip, character set round
 //! trip, and agreement with `hl7-parser` on the messages both define.
 
-#[path = "../fuzz/entry.rs"]
+#[path = "../../../tests/fuzz/src/hl7v2.rs"]
 mod entry;
 
 use proptest::collection::vec;

@@ -65,7 +65,8 @@ pub fn process(world: &mut World, mapped: &Mapped) -> Outcome {
         return end(world, mapped, Outcome::Parked(code), record, Vec::new());
     }
     let mut changes = record::apply(world, &mapped.message, draft, record);
-    beds::derive::note(world, &mapped.message, &changes);
+    let odd = beds::derive::note(world, &mapped.message, draft, &changes);
+    changes.findings.extend(odd);
     let beds = beds::board::take(world, &mapped.message, &draft.beds);
     changes.findings.extend(beds);
     if let Whose::Known(record, person) = whose {

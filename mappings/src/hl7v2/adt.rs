@@ -4,7 +4,7 @@ use renkei_core::draft::WithdrawReason;
 use renkei_core::{Code, Flag, ItemClass, ItemEvent, StayEvent, Urgency};
 
 use super::patient::{self, Telling};
-use super::{allergies, coverage, encounter, measurements, tables};
+use super::{allergies, beds, coverage, encounter, measurements, tables};
 use crate::context::{COVERAGES, Context};
 use crate::reader::Reader;
 
@@ -26,8 +26,9 @@ pub(super) struct Event {
     pub(super) clear: &'static [&'static str],
 }
 
-/// Reads any ADT message.
+/// Reads any ADT message about a patient.
 pub(super) fn read<'m>(reader: Reader<'m>, context: &mut Context<'m>) {
+    beds::beside(reader, context);
     match context.trigger.clone().as_str() {
         "A08" | "A28" | "A31" => person(reader, context),
         "A23" => {

@@ -378,6 +378,13 @@ fn locations<'m>(
     }
 }
 
+/// The number of a place: `ward/room/bed`, as far as it goes.
+pub(super) fn place_number(ward: &str, room: &str, bed: &str) -> String {
+    let mut number = format!("{ward}/{room}/{bed}");
+    number.truncate(number.trim_end_matches('/').len());
+    number
+}
+
 /// A ward, room and bed (PL) in words; an outpatient place is a department.
 fn location<'m>(
     context: &Context<'_>,
@@ -404,11 +411,9 @@ fn location<'m>(
         let filled: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
         Some(filled.join(" ")).filter(|words| !words.is_empty())
     }?;
-    let mut number = format!("{ward}/{room}/{bed}");
-    number.truncate(number.trim_end_matches('/').len());
     let number = Identifier::new(
         identifier::local(context.options.facility.as_str(), "location"),
-        number,
+        place_number(&ward, &room, &bed),
     );
     Some(EncounterLocation {
         location: Reference::to_identified("Location", number, display),

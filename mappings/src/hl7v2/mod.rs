@@ -16,6 +16,7 @@ use crate::storage::StoragePath;
 
 mod adt;
 mod allergies;
+mod beds;
 mod coverage;
 mod encounter;
 mod measurements;
@@ -111,7 +112,9 @@ impl Hl7v2 {
         report_charset(&mut context, reader, decoded, text);
         self.read_type(&mut context, reader, message);
         context.read_source_time(reader, message.received_at);
-        if read_patient_number(&mut context, reader) {
+        if context.kind == "ADT" && context.trigger == "A20" {
+            beds::update(reader, &mut context);
+        } else if read_patient_number(&mut context, reader) {
             read_by_type(reader, &mut context);
         }
         context.draft.unread = reader.unread();
@@ -298,6 +301,7 @@ fn join(draft: &mut Draft, next: Draft, number: usize) {
     draft.withdrawals.extend(next.withdrawals);
     draft.items.extend(next.items);
     draft.complete_scopes.extend(next.complete_scopes);
+    draft.bed_states.extend(next.bed_states);
     draft.findings.extend(next.findings);
     draft.unread.extend(next.unread);
     draft.stay = next.stay.or_else(|| draft.stay.take());

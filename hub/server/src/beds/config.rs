@@ -103,7 +103,7 @@ pub struct Subscriber {
     /// A secret that goes along as `Authorization: Bearer`. Default: none.
     #[serde(default)]
     pub secret: Option<Secret>,
-    /// Only wards in these areas. Default: all.
+    /// Only wards in these municipalities, districts or medical areas (区西部 …). Default: all.
     #[serde(default)]
     pub areas: Vec<String>,
     /// Only wards of these functions or kinds of bed. Default: all.

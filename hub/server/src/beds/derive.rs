@@ -1,15 +1,18 @@
 //! Counting a ward from its open stays (ADT), for hospitals that send no bed feed.
 //!
-//! Which stay lies in which ward is noted with the effects of each ADT message; the room writes the counts to
-//! the board now and then. Only for sources that admit everyone, only from the instant on since when every
+//! Which stay lies in which bed is noted with the effects of each ADT message, and so is what is said of the beds
+//! themselves (A20, PV1-40): one that is closed or being cleaned is not free, though nobody lies in it. The room
+//! writes the counts to the board now and then. Only for sources that admit everyone, only from the instant on since when every
 //! open stay is known, and only as long as the source is heard: else the ward is stale, never free.
 
 use jiff::{SignedDuration, Timestamp};
-use renkei_core::{Bed, Message, ResourceType, SourceName};
+use renkei_core::{
+    Bed, BedStatus, Code, Draft, Finding, Message, ResourceType, Severity, SourceName,
+};
 use serde::Deserialize;
 
 use super::config::FromStays;
-use super::{Known, Ward, board};
+use super::{Bedside, Known, NotedStay, Ward, board};
 use crate::record::Changes;
 use crate::store::beds::Stays;
 use crate::world::World;
@@ -51,7 +54,7 @@ struct Number {
     value: String,
 }
 
-/// The ward where an inpatient lies now. The number of a place is `ward/room/bed`.
+/// Where an inpatient lies now: `ward/room/bed`, as far as it was said.
 fn lies_in(body: &str) -> Option<String> {
     let stay: Stay = serde_json::from_str(body).ok()?;
     let is_open = matches!(stay.status.as_str(), "arrived" | "in-progress" | "onleave");
@@ -62,15 +65,27 @@ fn lies_in(body: &str) -> Option<String> {
         .location
         .iter()
         .find(|place| place.status == "active")?;
-    let ward = now.location.identifier.value.split('/').next()?;
-    (!ward.is_empty()).then(|| ward.to_owned())
+    let place = &now.location.identifier.value;
+    (!ward_of(place).is_empty()).then(|| place.clone())
 }
 
-/// Notes where the patients of the stays lie that a message has changed, and that its source was heard.
-pub fn note(world: &mut World, message: &Message, changes: &Changes) {
+fn ward_of(place: &str) -> &str {
+    place.split('/').next().unwrap_or_default()
+}
+
+/// Notes where the patients of the stays lie that a message has changed, what it says of beds, and that its
+/// source was heard. Returns what was odd.
+pub fn note(
+    world: &mut World,
+    message: &Message,
+    draft: &Draft,
+    changes: &Changes,
+) -> Option<Finding> {
     let hospital = message.facility.as_str();
     if !world.setup.beds.counts(hospital, &message.source) {
-        return;
+        // Beside a patient it is a detail; a message about beds alone should not seem to have done something.
+        let is_for_nothing = draft.subject.is_none() && !draft.bed_states.is_empty();
+        return is_for_nothing.then(|| Finding::new(Code::BED_NOT_COUNTED, Severity::Info, "NPU"));
     }
     let heard = world.effects.heard.entry(hospital.to_owned());
     let heard = heard.or_insert(message.received_at);
@@ -82,17 +97,31 @@ pub fn note(world: &mut World, message: &Message, changes: &Changes) {
         if stored.kind != ResourceType::Encounter {
             continue;
         }
-        let ward = (!stored.withdrawn).then(|| lies_in(&stored.body)).flatten();
-        let ward = ward.map(|code| Ward {
-            hospital: hospital.to_owned(),
-            code,
+        let place = (!stored.withdrawn).then(|| lies_in(&stored.body)).flatten();
+        let lies = place.map(|place| Bedside {
+            ward: Ward {
+                hospital: hospital.to_owned(),
+                code: ward_of(&place).to_owned(),
+            },
+            place,
         });
-        world.effects.stays.insert(id.clone(), ward);
+        let at = stored.source_time;
+        let noted = NotedStay { lies, at };
+        world.effects.stays.insert(id.clone(), noted);
     }
+    for state in &draft.bed_states {
+        let key = (hospital.to_owned(), state.place.clone());
+        let known = world.effects.bed_states.get(&key);
+        if known.is_none_or(|known| known.at <= state.at) {
+            world.effects.bed_states.insert(key, state.clone());
+        }
+    }
+    None
 }
 
 /// The rows of a hospital's counted wards, as of when its source was last heard. Empty before all open stays
-/// are known. More patients than staffed beds: none is free.
+/// are known. A bed that is said to be taken or out of use is not free, whoever lies where; more of them than
+/// staffed beds: none is free.
 pub fn count(
     hospital: &str,
     config: &FromStays,
@@ -103,7 +132,25 @@ pub fn count(
         return Vec::new();
     };
     let rows = config.wards.iter().map(|(code, ward)| {
-        let occupied = stays.by_ward.get(code).copied().unwrap_or(0);
+        let said = |status| {
+            stays
+                .said
+                .get(&(code.clone(), status))
+                .copied()
+                .unwrap_or(0)
+        };
+        let stays = stays.by_ward.get(code).copied().unwrap_or(0);
+        let occupied = stays.saturating_add(said(BedStatus::Occupied));
+        let out_of_use = [
+            BedStatus::Closed,
+            BedStatus::Housekeeping,
+            BedStatus::Isolated,
+            BedStatus::Contaminated,
+        ];
+        let taken = out_of_use
+            .map(said)
+            .into_iter()
+            .fold(occupied, i64::saturating_add);
         let staffed = i64::from(ward.staffed);
         let bed = Bed {
             hospital_code: hospital.to_owned(),
@@ -113,7 +160,7 @@ pub fn count(
             bed_type: ward.bed_type.clone(),
             staffed: Some(staffed),
             occupied: Some(occupied),
-            available_any: Some(staffed.saturating_sub(occupied).max(0)),
+            available_any: Some(staffed.saturating_sub(taken).max(0)),
             acceptance: ward.acceptance.clone(),
             updated_at: heard,
             ..Bed::default()
@@ -181,9 +228,9 @@ mod tests {
             "IMP",
             &[("completed", "3E/301/1"), ("active", "4W/2")],
         );
-        assert_eq!(lies_in(&moved).as_deref(), Some("4W"));
+        assert_eq!(lies_in(&moved).as_deref(), Some("4W/2"));
         let first = encounter("arrived", "IMP", &[("active", "3E/301")]);
-        assert_eq!(lies_in(&first).as_deref(), Some("3E"));
+        assert_eq!(lies_in(&first).as_deref(), Some("3E/301"));
         let away = encounter("onleave", "IMP", &[("active", "3E")]);
         assert_eq!(lies_in(&away).as_deref(), Some("3E"), "the bed is kept");
         for (status, class) in [
@@ -229,6 +276,7 @@ mod tests {
                 ("4E".to_owned(), 5),
                 ("9X".to_owned(), 1),
             ]),
+            ..Stays::default()
         };
         assert_eq!(count("1319999999", &config(), &Stays::default(), hour), []);
         assert_eq!(count("1319999999", &config(), &stays, hour), []);
@@ -243,11 +291,38 @@ mod tests {
     }
 
     #[test]
+    fn a_bed_that_is_cleaned_or_closed_is_not_free() {
+        let mut stays = Stays {
+            heard: Some(at("2026-12-01T10:00:00Z")),
+            by_ward: BTreeMap::from([("3E".to_owned(), 1)]),
+            ..Stays::default()
+        };
+        let mut counted = |said: &[(BedStatus, i64)]| {
+            let said = said.iter();
+            stays.said = said
+                .map(|(status, count)| (("3E".to_owned(), *status), *count))
+                .collect();
+            let hour = SignedDuration::from_hours(1);
+            let bed = &count("1319999999", &config(), &stays, hour)[0].bed;
+            (bed.occupied, bed.free(None))
+        };
+        assert_eq!(counted(&[]), (Some(1), Some(2)));
+        for status in ["C", "H", "I", "K"] {
+            let status = BedStatus::find(status).unwrap();
+            assert_eq!(counted(&[(status, 1)]), (Some(1), Some(1)), "{status:?}");
+        }
+        assert_eq!(counted(&[(BedStatus::Occupied, 1)]), (Some(2), Some(1)));
+        let many = [(BedStatus::Closed, 2), (BedStatus::Housekeeping, i64::MAX)];
+        assert_eq!(counted(&many), (Some(1), Some(0)));
+    }
+
+    #[test]
     fn the_board_is_written_when_counts_change_or_grow_old() {
         let hour = SignedDuration::from_hours(1);
         let stays = |heard, occupied| Stays {
             heard: Some(at(heard)),
             by_ward: BTreeMap::from([("3E".to_owned(), occupied)]),
+            ..Stays::default()
         };
         let rows = |heard, occupied| count("1319999999", &config(), &stays(heard, occupied), hour);
         let board = rows("2026-12-01T10:00:00Z", 1);

@@ -2,10 +2,11 @@
 //!
 //! [`board`] judges the rows a mapping made (called by `pipeline`, pure), the ledger keeps one row per ward
 //! and the history ([`crate::store::beds`]), [`view`] answers questions (called by `cli` and [`api`]),
-//! [`tell`] tells subscribers, [`mod@derive`] counts a ward from its open stays. No patient is in any of it, so
+//! [`area`] knows Tokyo's medical areas, [`tell`] tells subscribers, [`mod@derive`] counts a ward from its open stays. No patient is in any of it, so
 //! nothing here goes through identity, consent or channels. What is not fresh is never shown as free.
 
 pub mod api;
+pub mod area;
 pub mod board;
 pub mod config;
 pub mod derive;
@@ -35,6 +36,24 @@ impl Ward {
             code: bed.ward_code.clone(),
         }
     }
+}
+
+/// Where a patient of a counted hospital lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bedside {
+    /// The ward.
+    pub ward: Ward,
+    /// The place as the hospital numbers it: `ward/room/bed`, as far as it was said.
+    pub place: String,
+}
+
+/// What became of a stay of a counted hospital.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotedStay {
+    /// Where the patient lies; `None` = not any more.
+    pub lies: Option<Bedside>,
+    /// Since when it is so. What was said earlier of the bed the patient lay in until then is over.
+    pub at: Timestamp,
 }
 
 /// The newest good row about a ward.

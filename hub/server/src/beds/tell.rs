@@ -229,6 +229,7 @@ mod tests {
             ward: "3E".to_owned(),
             ward_name: "3階東".to_owned(),
             area: "杉並区".to_owned(),
+            medical_area: "区西部",
             function: "回復期".to_owned(),
             bed_type: "一般".to_owned(),
             state: view::State::Fresh,

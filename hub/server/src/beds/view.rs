@@ -10,7 +10,7 @@ use renkei_core::bed::{CLOSED, CONDITIONS};
 use renkei_core::{Bed, BedSex, FacilityId};
 use serde::{Deserialize, Serialize};
 
-use super::{Kept, Known};
+use super::{Kept, Known, area};
 use crate::config::Setup;
 
 /// What is looked for. Empty: everything.
@@ -19,7 +19,8 @@ use crate::config::Setup;
 pub struct Wanted {
     /// Facility number of one hospital.
     pub hospital: Option<String>,
-    /// Municipality as hospitals write it, or the district of the configuration; several by comma.
+    /// Municipality as hospitals write it, the district of the configuration, or a medical area (区西部 …);
+    /// several by comma.
     pub area: Option<String>,
     /// Function of the ward (急性期 …) or kind of bed (一般 …); several by comma.
     pub kind: Option<String>,
@@ -61,6 +62,8 @@ pub struct Line {
     pub ward_name: String,
     /// Municipality.
     pub area: String,
+    /// Which of Tokyo's medical areas (二次保健医療圏) that is in; empty when it is in none.
+    pub medical_area: &'static str,
     /// Function of the ward.
     pub function: String,
     /// Kind of bed.
@@ -135,13 +138,13 @@ impl Wanted {
         }
     }
 
-    fn fits(&self, bed: &Bed, area: &str, district: &str) -> bool {
+    fn fits(&self, bed: &Bed, place: &Place<'_>) -> bool {
         let any = |list: Option<&str>, of: [&str; 2]| {
             list.is_none() || words(list).any(|word| of.contains(&word))
         };
         let hospital = self.hospital.as_deref();
         hospital.is_none_or(|hospital| hospital == bed.hospital_code)
-            && any(self.area.as_deref(), [area, district])
+            && (self.area.is_none() || words(self.area.as_deref()).any(|word| place.is(word)))
             && any(self.kind.as_deref(), [&bed.function, &bed.bed_type])
             && words(self.accepts.as_deref())
                 .all(|word| bed.acceptance.iter().any(|accepted| accepted == word))
@@ -151,6 +154,35 @@ impl Wanted {
 fn words(list: Option<&str>) -> impl Iterator<Item = &str> {
     let words = list.unwrap_or_default().split([',', '、']).map(str::trim);
     words.filter(|word| !word.is_empty())
+}
+
+/// Where a ward is.
+struct Place<'p> {
+    /// Municipality.
+    area: &'p str,
+    /// The hospital's district, as configured.
+    district: &'p str,
+    /// Of Tokyo's medical areas; empty when it is in none.
+    medical: &'static str,
+}
+
+impl<'p> Place<'p> {
+    fn new(area: &'p str, district: &'p str) -> Self {
+        let medical = match area::of(area) {
+            "" => area::of(district),
+            medical => medical,
+        };
+        Self {
+            area,
+            district,
+            medical,
+        }
+    }
+
+    /// Whether a word of a question means it.
+    fn is(&self, word: &str) -> bool {
+        [self.area, self.district].contains(&word) || area::named(word) == Some(self.medical)
+    }
 }
 
 /// The wards that fit, those with most free beds first, stale ones last.
@@ -189,7 +221,9 @@ fn line(known: &Known, setup: &Setup, wanted: &Wanted, now: Timestamp) -> Option
     };
     let district = facility.map_or("", |facility| &facility.district);
     let area = or(&bed.area, Some(district));
-    if !wanted.fits(bed, &area, district) {
+    let place = Place::new(&area, district);
+    let medical_area = place.medical;
+    if !wanted.fits(bed, &place) {
         return None;
     }
     let is_fresh = now <= known.valid_until;
@@ -224,6 +258,7 @@ fn line(known: &Known, setup: &Setup, wanted: &Wanted, now: Timestamp) -> Option
         ward: bed.ward_code.clone(),
         ward_name: or(&bed.ward_name, Some(&bed.ward_code)),
         area,
+        medical_area,
         function: bed.function.clone(),
         bed_type: bed.bed_type.clone(),
         state: if is_fresh { State::Fresh } else { State::Stale },
@@ -385,6 +420,22 @@ mod tests {
     }
 
     #[test]
+    fn a_ward_is_where_its_hospital_says_or_is_configured() {
+        for (area, district, medical) in [
+            ("杉並区", "", "区西部"),
+            ("", "suginami", "区西部"),
+            ("東京都八丈町", "suginami", "島しょ"),
+            ("第三地区", "suginami", "区西部"),
+            ("第三地区", "", ""),
+        ] {
+            let place = Place::new(area, district);
+            assert_eq!(place.medical, medical, "{area} {district}");
+        }
+        let nowhere = Place::new("横浜市", "");
+        assert!(nowhere.is("横浜市") && !nowhere.is("区西部") && !nowhere.is("浜"));
+    }
+
+    #[test]
     fn what_is_looked_for_is_found() {
         let board = [
             known("3E", |_| ()),
@@ -415,6 +466,11 @@ mod tests {
             wards("area = '中野区,杉並区'\nfree = 1"),
             ["4E Some(5)", "3E Some(3)"]
         );
+        let western = ["4E Some(5)", "3E Some(3)", "5E Some(0)"];
+        assert_eq!(wards("area = '区西部'"), western, "杉並区 and 中野区");
+        assert_eq!(wards("area = '区東部, 中野区'"), ["4E Some(5)"]);
+        assert_eq!(wards("area = '区西部保健医療圏'\nfree = 4"), ["4E Some(5)"]);
+        assert_eq!(wards("area = '区南部,島しょ'"), [] as [&str; 0]);
         assert_eq!(wards("kind = '急性期'"), ["4E Some(5)"]);
         assert_eq!(wards("kind = '一般'\nfree = 4"), ["4E Some(5)"]);
         assert_eq!(

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use renkei_core::BedStatus;
 
 use super::StoreError;
 use crate::beds::{Kept, Known};
@@ -53,6 +54,8 @@ pub struct Stays {
     pub heard: Option<Timestamp>,
     /// How many there are, by ward.
     pub by_ward: BTreeMap<String, i64>,
+    /// Beds nobody is known to lie in that are said not to be free, by ward and status.
+    pub said: BTreeMap<(String, BedStatus), i64>,
 }
 
 /// What a subscriber is to get, or got.

@@ -107,6 +107,7 @@ macro_rules! every_behaviour {
             the_newest_row_of_a_ward_stands
             the_history_of_beds_is_said_once_and_ends
             open_stays_are_counted_by_ward
+            a_bed_out_of_use_is_counted_until_it_is_used
             a_post_about_beds_is_written_once
             the_latest_results_are_found
             every_coding_is_found

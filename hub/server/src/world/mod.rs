@@ -11,16 +11,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use renkei_core::{
-    Authority, Channel, ChannelId, Code, DeliveryId, DraftResource, FacilityId, Facts, Finding,
-    LocalId, MessageId, NoticeContent, NoticeId, NoticeKind, PeerReceipt, PersonId, RecordId,
-    ResourceType, Sensitive, SourceName, Strength, Urgency,
+    Authority, BedState, Channel, ChannelId, Code, DeliveryId, DraftResource, FacilityId, Facts,
+    Finding, LocalId, MessageId, NoticeContent, NoticeId, NoticeKind, PeerReceipt, PersonId,
+    RecordId, ResourceType, Sensitive, SourceName, Strength, Urgency,
 };
 use serde::{Deserialize, Serialize};
 
 use alike::Alike;
 pub use delivery::{ChannelChange, DeliveryState, Due, EarlierDelivery, Finish, PlannedDelivery};
 
-use crate::beds::{Kept, Known, Ward};
+use crate::beds::{Kept, Known, NotedStay, Ward};
 use crate::config::Setup;
 
 /// One patient as one facility knows them.
@@ -225,8 +225,10 @@ pub struct Effects {
     pub receipts: Vec<(MessageId, PeerReceipt)>,
     /// Rows about wards to keep, in order.
     pub beds: Vec<Kept>,
-    /// Stays of hospitals whose wards are counted, by logical id: where the patient lies; `None` = not any more.
-    pub stays: BTreeMap<String, Option<Ward>>,
+    /// Stays of hospitals whose wards are counted, by logical id.
+    pub stays: BTreeMap<String, NotedStay>,
+    /// What was said of single beds there, by hospital and place.
+    pub bed_states: BTreeMap<(String, String), BedState>,
     /// Hospitals whose wards are counted, and when their source was last heard.
     pub heard: BTreeMap<String, Timestamp>,
     /// How each message ended.

@@ -28,7 +28,7 @@ struct LookedFor {
     /// Only this hospital.
     #[arg(long, global = true, value_name = "NUMBER")]
     hospital: Option<String>,
-    /// Municipality as the hospitals write it, or the district of the configuration; several by comma.
+    /// Municipality as the hospitals write it, the district of the configuration, or a medical area (区西部 …); several by comma.
     #[arg(long, global = true, value_name = "AREA")]
     area: Option<String>,
     /// Function of the ward (急性期 …) or kind of bed (一般 …); several by comma.

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use renkei_core::{MessageId, SourceName};
+use renkei_core::{BedStatus, MessageId, SourceName};
 
 use super::rows::{Filling, Shape};
 use super::speak::{Conn, Line, Pool, query};
 use super::writer::Priority;
 use super::{Database, instant, json, micros, parsed};
-use crate::beds::{Kept, Known, Ward};
+use crate::beds::{Bedside, Kept, Known, Ward};
 use crate::store::StoreError;
 use crate::store::beds::{BedPost, Beds, HistoryOf, Stays};
 use crate::world::{Effects, World};
@@ -29,9 +29,16 @@ const HISTORY: Shape = Shape {
     tail: " ON CONFLICT DO NOTHING",
 };
 const STAYS: Shape = Shape {
-    head: "INSERT INTO bed_stay (stay, hospital, ward) VALUES ",
-    columns: 3,
-    tail: " ON CONFLICT (stay) DO UPDATE SET hospital = excluded.hospital, ward = excluded.ward",
+    head: "INSERT INTO bed_stay (stay, hospital, ward, place) VALUES ",
+    columns: 4,
+    tail: " ON CONFLICT (stay) DO UPDATE SET hospital = excluded.hospital, ward = excluded.ward, place = excluded.place",
+};
+/// What was said last of a bed counts; of two at the same time the one that came last.
+const STATES: Shape = Shape {
+    head: "INSERT INTO bed_state (hospital, place, ward, status, at) VALUES ",
+    columns: 5,
+    tail: " ON CONFLICT (hospital, place) DO UPDATE SET ward = excluded.ward, status = excluded.status, at = excluded.at \
+           WHERE excluded.at >= bed_state.at",
 };
 const HEARD: Shape = Shape {
     head: "INSERT INTO bed_heard (hospital, at) VALUES ",
@@ -85,17 +92,63 @@ pub(super) async fn load(
 /// Writes what a batch says about beds. Nothing is said where there is nothing.
 pub(super) async fn apply(tx: &mut Conn, effects: &Effects) -> Result<(), StoreError> {
     write(tx, &effects.beds).await?;
-    let open: Vec<(&String, &Ward)> = effects
-        .stays
-        .iter()
-        .filter_map(|(stay, ward)| Some((stay, ward.as_ref()?)))
-        .collect();
-    STAYS
-        .execute(tx, &open, |filling, (stay, ward)| {
-            Ok(filling.bind(*stay).bind(&ward.hospital).bind(&ward.code))
+    stays(tx, effects).await?;
+    let states: Vec<_> = effects.bed_states.iter().collect();
+    STATES
+        .execute(tx, &states, |filling, ((hospital, place), state)| {
+            Ok(filling
+                .bind(hospital)
+                .bind(place)
+                .bind(&state.ward)
+                .bind(state.status.code())
+                .bind(micros(state.at)))
         })
         .await?;
-    let ended = effects.stays.iter().filter(|(_, ward)| ward.is_none());
+    let heard: Vec<(&String, &Timestamp)> = effects.heard.iter().collect();
+    HEARD
+        .execute(tx, &heard, |filling, (hospital, at)| {
+            Ok(filling.bind(*hospital).bind(micros(**at)))
+        })
+        .await?;
+    Ok(())
+}
+
+async fn stays(tx: &mut Conn, effects: &Effects) -> Result<(), StoreError> {
+    if effects.stays.is_empty() {
+        return Ok(());
+    }
+    // Whoever lay in a bed has overtaken what was said of it before.
+    let noted = effects.stays.iter();
+    let noted: Vec<(&String, i64)> = noted
+        .map(|(stay, noted)| (stay, micros(noted.at)))
+        .collect();
+    query(
+        "DELETE FROM bed_state WHERE (hospital, place) IN (SELECT s.hospital, s.place FROM tuples(?1) AS k \
+         CROSS JOIN bed_stay AS b ON b.stay = k.value ->> 0 \
+         CROSS JOIN bed_state AS s ON s.hospital = b.hospital AND s.place = b.place \
+         WHERE s.at < CAST(k.value ->> 1 AS BIGINT))",
+    )
+    .bind(json(&noted)?)
+    .execute(&mut *tx)
+    .await?;
+    let open: Vec<(&String, &Bedside)> = effects
+        .stays
+        .iter()
+        .filter_map(|(stay, noted)| Some((stay, noted.lies.as_ref()?)))
+        .collect();
+    STAYS
+        .execute(tx, &open, |filling, (stay, lies)| {
+            Ok(filling
+                .bind(*stay)
+                .bind(&lies.ward.hospital)
+                .bind(&lies.ward.code)
+                .bind(&lies.place))
+        })
+        .await?;
+    let ended = effects
+        .stays
+        .iter()
+        .filter(|(_, noted)| noted.lies.is_none());
     let ended: Vec<&String> = ended.map(|(stay, _)| stay).collect();
     if !ended.is_empty() {
         query("DELETE FROM bed_stay WHERE stay IN (SELECT value FROM texts(?1))")
@@ -103,12 +156,6 @@ pub(super) async fn apply(tx: &mut Conn, effects: &Effects) -> Result<(), StoreE
             .execute(&mut *tx)
             .await?;
     }
-    let heard: Vec<(&String, &Timestamp)> = effects.heard.iter().collect();
-    HEARD
-        .execute(tx, &heard, |filling, (hospital, at)| {
-            Ok(filling.bind(*hospital).bind(micros(**at)))
-        })
-        .await?;
     Ok(())
 }
 
@@ -178,9 +225,22 @@ impl Beds for Database {
             .bind(hospital)
             .fetch_all(&self.reads)
             .await?;
+        let said = query(
+            "SELECT s.ward, s.status, count(*) FROM bed_state AS s WHERE s.hospital = ?1 AND s.status <> 'U' \
+             AND NOT EXISTS (SELECT 1 FROM bed_stay AS b WHERE b.hospital = s.hospital AND b.ward = s.ward AND b.place = s.place) \
+             GROUP BY s.ward, s.status",
+        )
+        .bind(hospital)
+        .fetch_all(&self.reads)
+        .await?;
+        let of_ward = |row: &Line| {
+            let status = BedStatus::find(&row.get::<String>(1))?;
+            Some(((row.get(0), status), row.get(2)))
+        };
         Ok(Stays {
             heard: heard.map(|row| instant(row.get(0))),
             by_ward: rows.iter().map(|row| (row.get(0), row.get(1))).collect(),
+            said: said.iter().filter_map(of_ward).collect(),
         })
     }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use renkei_core::{Bed, MessageId, SourceName};
+use renkei_core::{Bed, BedState, BedStatus, MessageId, SourceName};
 
 use super::House;
 use super::fixture::*;
-use crate::beds::{Kept, Known, Ward};
+use crate::beds::{Bedside, Kept, Known, NotedStay, Ward};
 use crate::store::Store;
 use crate::store::beds::{BedPost, Beds, HistoryOf, Stays};
 use crate::world::Effects;
@@ -103,35 +103,98 @@ pub(in crate::store) async fn the_history_of_beds_is_said_once_and_ends(house: &
     assert_eq!(ledger.wards().await.unwrap().len(), 1, "the board stays");
 }
 
+/// Stays and where their patients lie from then on; nowhere is not any more.
+fn noted(stays: &[(&str, &str)], seconds: i64) -> Effects {
+    let lies = |place: &str| Bedside {
+        ward: Ward {
+            hospital: HOSPITAL.to_owned(),
+            code: place.split('/').next().unwrap().to_owned(),
+        },
+        place: place.to_owned(),
+    };
+    let stay = |(stay, place): &(&str, &str)| {
+        let lies = (!place.is_empty()).then(|| lies(place));
+        let at = at(seconds);
+        ((*stay).to_owned(), NotedStay { lies, at })
+    };
+    Effects {
+        stays: stays.iter().map(stay).collect(),
+        heard: [(HOSPITAL.to_owned(), at(seconds))].into(),
+        ..Effects::default()
+    }
+}
+
+/// With what is said of beds at the same time.
+fn and_beds(mut effects: Effects, beds: &[(&str, &str)], seconds: i64) -> Effects {
+    let state = |(place, status): &(&str, &str)| {
+        let state = BedState {
+            ward: place.split('/').next().unwrap().to_owned(),
+            place: (*place).to_owned(),
+            status: BedStatus::find(status).unwrap(),
+            at: at(seconds),
+        };
+        ((HOSPITAL.to_owned(), state.place.clone()), state)
+    };
+    effects.bed_states = beds.iter().map(state).collect();
+    effects
+}
+
+pub(in crate::store) async fn a_bed_out_of_use_is_counted_until_it_is_used(house: &impl House) {
+    let ledger = house.command().await.unwrap();
+    accepted(&ledger, "A", 1).await;
+    let said = async || {
+        let stays = ledger.stays(HOSPITAL).await.unwrap();
+        let said = stays.said.into_iter();
+        said.map(|((ward, status), count)| format!("{ward} {} {count}", status.code()))
+            .collect::<Vec<_>>()
+    };
+    let beds = |beds: &[(&str, &str)], seconds| and_beds(Effects::default(), beds, seconds);
+    let first = beds(
+        &[
+            ("3E/1/1", "H"),
+            ("3E/1/2", "H"),
+            ("3E/2/1", "U"),
+            ("4E/1/1", "C"),
+        ],
+        60,
+    );
+    ledger.apply(first, Vec::new()).await.unwrap();
+    assert_eq!(said().await, ["3E H 2", "4E C 1"]);
+    // What is older is no news, what is newer is.
+    let more = beds(&[("3E/1/1", "U"), ("4E/1/1", "U")], 30);
+    ledger.apply(more, Vec::new()).await.unwrap();
+    assert_eq!(said().await, ["3E H 2", "4E C 1"]);
+    ledger
+        .apply(beds(&[("3E/1/2", "U")], 70), Vec::new())
+        .await
+        .unwrap();
+    assert_eq!(said().await, ["3E H 1", "4E C 1"]);
+    // Whoever lies in a bed is counted as a stay, whatever is said of the bed.
+    let admitted = and_beds(noted(&[("a", "3E/1/1")], 100), &[("3E/1/1", "O")], 100);
+    ledger.apply(admitted, Vec::new()).await.unwrap();
+    assert_eq!(said().await, ["4E C 1"]);
+    // Moved to another bed: the first is free again, unless it is said to be cleaned.
+    let moved = noted(&[("a", "3E/1/2")], 200);
+    ledger.apply(moved, Vec::new()).await.unwrap();
+    assert_eq!(said().await, ["4E C 1"]);
+    let home = and_beds(noted(&[("a", "")], 300), &[("3E/1/2", "K")], 300);
+    ledger.apply(home, Vec::new()).await.unwrap();
+    assert_eq!(said().await, ["3E K 1", "4E C 1"]);
+}
+
 pub(in crate::store) async fn open_stays_are_counted_by_ward(house: &impl House) {
     let ledger = house.command().await.unwrap();
     accepted(&ledger, "A", 1).await;
-    let ward = |code: &str| {
-        Some(Ward {
-            hospital: HOSPITAL.to_owned(),
-            code: code.to_owned(),
-        })
-    };
-    let stays = |stays: &[(&str, Option<Ward>)], seconds| Effects {
-        stays: stays
-            .iter()
-            .map(|(stay, ward)| ((*stay).to_owned(), ward.clone()))
-            .collect(),
-        heard: [(HOSPITAL.to_owned(), at(seconds))].into(),
-        ..Effects::default()
-    };
     assert_eq!(ledger.stays(HOSPITAL).await.unwrap(), Stays::default());
-    let begun = stays(
-        &[("a", ward("3E")), ("b", ward("3E")), ("c", ward("4E"))],
-        60,
-    );
+    let begun = noted(&[("a", "3E"), ("b", "3E"), ("c", "4E")], 60);
     ledger.apply(begun, Vec::new()).await.unwrap();
     // One moved, one went home, one was never there; what was heard before is no news.
-    let later = stays(&[("a", ward("4E")), ("c", None), ("d", None)], 30);
+    let later = noted(&[("a", "4E"), ("c", ""), ("d", "")], 30);
     ledger.apply(later, Vec::new()).await.unwrap();
     let expected = Stays {
         heard: Some(at(60)),
         by_ward: [("3E".to_owned(), 1), ("4E".to_owned(), 1)].into(),
+        ..Stays::default()
     };
     assert_eq!(ledger.stays(HOSPITAL).await.unwrap(), expected);
     let counted = Known {

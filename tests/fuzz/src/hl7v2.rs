@@ -1,9 +1,9 @@
-//! What the fuzz targets do with their bytes, and the invariants they check. `tests/fuzz_smoke.rs`
-//! drives the same functions with mutated seeds, so that they run on every `cargo test`.
+//! HL7 v2: what the fuzz targets do with their bytes, and the invariants they check. The package's own
+//! `tests/fuzz_smoke.rs` drives the same functions with mutated seeds, so that they run on every `cargo test`.
 
 #![allow(
     dead_code,
-    reason = "each fuzz target includes this file and uses one function"
+    reason = "the fuzz targets and the tests each use a part of it"
 )]
 
 use renkei_hl7v2::build::{AckCode, ErrDetail, ErrorCode, ack as build_ack};
@@ -11,6 +11,39 @@ use renkei_hl7v2::charset::{Charset, decode as decode_bytes, strip_framing};
 use renkei_hl7v2::datatypes::{Cq, Cwe, Cx, Ei, Hd, Pl, Rpt, Ts, Xad, Xcn, Xpn, Xtn};
 use renkei_hl7v2::escape::{escape, unescape};
 use renkei_hl7v2::{Component, Field, Message, Segment, kana, peek, split_messages};
+
+/// Small messages with what is odd in Japan.
+pub(crate) const SEEDS: [&[u8]; 7] = [
+    b"MSH|^~\\&|SIM|H|GW|R|20250111113000.000||OUL^R22^OUL_R22|V1|P|2.5||||||~ISO IR87||ISO 2022-1994\r\
+      PID|1||0000123456^^^^PI||\x1b$B;3K\\\x1b(B^\x1b$B5~;R\x1b(B^^^^^L^I~\x1b$B%d%^\x1b(J^^^^^^L^P||19390215|F\r\
+      OBX|1|NM|3A015^\x1b$B%\"\x1b(B^JC10||3.1|g/dL^g/dL^ISO+|3.8-5.2|L|||F\r\x1c",
+    b"\x0bMSH|^~\\&|A|||||||ADT^A08|1\nPID|||\x1b(ITO@^\x1b(B^\xD4\xCF\xC0\xDE|\x0eTO\x0f|\x1b$(D0!\x1b(B\x1b$B-!|b\n\x1c\r",
+    "MSH|^~¥&|A|病院||||||ADT^A01|2|P|2.5||||||UNICODE UTF-8\r\nPID|||7||山本　京子~ﾔﾏﾓﾄ|〜−‖～－∥■〓\u{E000}\r\n".as_bytes(),
+    b"MSH|^~\\&|A|||||||ADT^A01|3\rPID|||7||\x8E\x52\x96\x7B\xF0\x40\rPV1\rNTE|1||\\F\\\\S\\\\X0D\\\\M2442\\El5~\\C2842\\ \\\\.br\\ C:\\x\r",
+    b"FHS|^~\\&\rBHS|^~\\&\rMSH|^~\\&|A\rPID|1\rMSH|^~\\&|B\rBTS|2\rFTS|1\r",
+    b"MSH$%*!@#$A%B@C*D!F!$E\rPID$1\r",
+    b"MSH|^~\\&|A|||||||ACK|4\rTQ1|1||1013044400000000&x&JAMISDP01|||5^d|20250111|S140215|^^^^1660004^JPN^H^x|^PRN^PH\r",
+];
+
+/// Pieces that matter to the decoder and the tokenizer.
+pub(crate) const PIECES: [&[u8]; 16] = [
+    b"\x1b$B",
+    b"\x1b(B",
+    b"\x1b(J",
+    b"\x1b(I",
+    b"\x1b$(D",
+    b"\x1b",
+    b"\x0e",
+    b"\x0f",
+    b"\r",
+    b"\n",
+    b"|",
+    b"\\",
+    b"^~&",
+    b"\\X1B\\",
+    b"MSH|^~\\&|",
+    b"\xE5\xB1",
+];
 
 /// Decoding: findings lie inside the text, decoding is repeatable, plain ASCII is untouched.
 pub(crate) fn decode(data: &[u8]) {
