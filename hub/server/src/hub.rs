@@ -622,8 +622,10 @@ fn peers(checked: &Checked, clock: &Arc<dyn Clock>) -> Result<(Sinks, Sources), 
     for (name, peer) in &checked.peers {
         let (clock, wire) = (clock.clone(), checked.dialect(name));
         let built = match &peer.adapter {
-            PeerAdapter::Mcs(config) => mcs::build(name, config.clone(), clock, wire),
-            PeerAdapter::VitalLink(config) => vital_link::build(name, config.clone(), clock, wire),
+            PeerAdapter::Mcs(config) => mcs::build(name, (**config).clone(), clock, wire),
+            PeerAdapter::VitalLink(config) => {
+                vital_link::build(name, (**config).clone(), clock, wire)
+            }
             PeerAdapter::Ward(config) => ward::build(name, config.clone(), clock, wire),
             PeerAdapter::Jetstream(config) => jetstream::build(name, config.clone()),
         };

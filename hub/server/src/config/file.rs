@@ -286,9 +286,9 @@ fn shadow() -> SinkMode {
 #[serde(rename_all = "snake_case")]
 pub enum PeerAdapter {
     /// メディカルケアステーション, by our contract sns-gateway/1.
-    Mcs(mcs::Config),
+    Mcs(Box<mcs::Config>),
     /// バイタルリンク, by our contract.
-    VitalLink(vital_link::Config),
+    VitalLink(Box<vital_link::Config>),
     /// A ward's own system: file drop (W1) or REST (W2).
     Ward(ward::Config),
     /// A NATS JetStream stream that posts are published to, by our contract renkei-post/1.
