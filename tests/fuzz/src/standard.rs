@@ -1,6 +1,6 @@
 //! The mappings in Rust over any bytes.
 
-use renkei_core::{Mapper as _, Message, MessageId, Meta, SourceName};
+use renkei_core::{Message, MessageId, Meta, SourceName};
 
 use super::local::{draft_holds, options};
 
