@@ -8,6 +8,7 @@
 pub mod convert;
 pub mod ingest;
 mod log;
+pub mod map;
 mod prebuilt;
 pub mod recovery;
 pub mod search;
@@ -24,7 +25,7 @@ use serde::Serialize;
 /// What one bench found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// `convert`, `ingest`, `walk`, `search`.
+    /// `convert`, `ingest`, `map`, `walk`, `search`.
     pub bench: &'static str,
     /// The one ratio of the bench.
     pub ratio: f64,

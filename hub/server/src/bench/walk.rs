@@ -418,12 +418,12 @@ async fn put_up(district: &District) -> Result<Vec<Running>, Failure> {
 }
 
 /// An address that is free at this moment.
-fn free_address() -> Result<SocketAddr, Failure> {
+pub(super) fn free_address() -> Result<SocketAddr, Failure> {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     Ok(std::net::TcpListener::bind(any)?.local_addr()?)
 }
 
-fn megabytes(bytes: u64) -> f64 {
+pub(super) fn megabytes(bytes: u64) -> f64 {
     ratio(bytes, 1_000_000)
 }
 

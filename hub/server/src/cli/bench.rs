@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 use super::{Exit, complain, say};
-use crate::bench::{convert, ingest, recovery, search, walk};
+use crate::bench::{convert, ingest, map, recovery, search, walk};
 
 /// Measures the hub against its limit in the same run.
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,14 @@ enum What {
     },
     /// Messages over MLLP acknowledged after commit, against an append-only log.
     Ingest {
+        #[command(flatten)]
+        common: Common,
+        /// Folder on the disk to measure; a folder of its own is made there and removed.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Rows of a laboratory through the mapping language, against the same mapping in Rust.
+    Map {
         #[command(flatten)]
         common: Common,
         /// Folder on the disk to measure; a folder of its own is made there and removed.
@@ -122,7 +130,7 @@ struct Common {
     /// Everything as one JSON object.
     #[arg(long)]
     json: bool,
-    /// How long to measure, roughly. Default: 8 for convert, 60 for ingest, 120 for walk, 20 for search.
+    /// How long to measure, roughly. Default: 8 for convert and map, 60 for ingest, 120 for walk, 20 for search.
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
 }
@@ -139,6 +147,15 @@ impl Bench {
                 let folder = own_folder(dir)?;
                 let report = ingest::run(common.seconds(60.0), folder.path()).await?;
                 (report, common.json)
+            }
+            What::Map { common, dir } => {
+                let folder = own_folder(dir)?;
+                let config = map::Config {
+                    seconds: common.seconds(8.0),
+                    rows: map::ROWS,
+                    program: Some(std::env::current_exe()?),
+                };
+                (map::run(&config, folder.path()).await?, common.json)
             }
             What::Recovery(recovery) => {
                 let folder = own_folder(recovery.dir)?;

@@ -2,7 +2,7 @@
 
 /// What is thrown for, so that two questions about one message get answers of their own.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum For {
+pub(crate) enum For {
     Patient,
     Kind,
     Duplicate,
@@ -11,7 +11,7 @@ pub(super) enum For {
 }
 
 /// A number that depends on nothing but these three (splitmix64).
-pub(super) fn roll(seed: u64, question: For, place: u64) -> u64 {
+pub(crate) fn roll(seed: u64, question: For, place: u64) -> u64 {
     let mixed = seed.wrapping_add((question as u64) << 56);
     mix(mix(mixed).wrapping_add(place.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }
@@ -24,6 +24,6 @@ fn mix(number: u64) -> u64 {
 }
 
 /// Whether a throw falls into the first `share` of all throws; shares count in millionths.
-pub(super) fn within(roll: u64, share_ppm: u32) -> bool {
+pub(crate) fn within(roll: u64, share_ppm: u32) -> bool {
     roll % 1_000_000 < u64::from(share_ppm)
 }

@@ -9,7 +9,7 @@
 //! and, to watch it, its ledger ([`watch`]).
 
 pub mod day;
-mod dice;
+pub(crate) mod dice;
 pub mod district;
 mod ledger;
 mod line;

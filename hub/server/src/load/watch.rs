@@ -209,10 +209,22 @@ pub fn most<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> Sample {
 
 /// Memory of a process, in bytes.
 fn rss(pid: u32) -> Option<u64> {
+    status(pid, "VmRSS:")
+}
+
+/// The most memory a process has had since it began or was told to forget, in bytes.
+pub fn peak(pid: u32) -> Option<u64> {
+    status(pid, "VmHWM:")
+}
+
+/// Makes this process forget its peak; where that is not allowed, [`peak`] stays what it was.
+pub fn forget_peak() {
+    let _ok = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+fn status(pid: u32, label: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(label))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }

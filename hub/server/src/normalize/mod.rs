@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
-use renkei_core::cutter::{Cut, Part};
+use renkei_core::cutter::{Cut, CutError, Part, Pieces};
 use renkei_core::{Clock, Code, Cutter, Draft, FacilityId, MapError, Mapper, MapperId, Message};
-use renkei_mappings::local::{Input, LocalMapper};
+use renkei_mappings::local::{About, Input, LocalMapper};
 use renkei_mappings::{LocalIdForm, Options, ProblemList};
 
 use crate::config::file::{Source, SourceAdapter};
@@ -183,6 +183,7 @@ impl Cutter for ByMapping {
                     subject: None,
                     body: body.clone(),
                     places: Vec::new(),
+                    refused: None,
                 }],
                 cut_short,
                 timeless: true,
@@ -198,16 +199,48 @@ impl Cutter for ByMapping {
             subject: Some(part.local_id),
             body: part.body.into(),
             places: part.places,
+            refused: None,
         });
         let rest = cut.rest.map(|rest| Part {
             subject: None,
             body: rest.body.into(),
             places: rest.places,
+            refused: None,
         });
         Ok(Cut {
             parts: parts.chain(rest).collect(),
             cut_short,
             timeless: !mapping.has_time(),
+        })
+    }
+
+    fn cut_large(
+        &self,
+        file: &str,
+        body: &mut dyn Pieces,
+        give: &mut dyn FnMut(Cut) -> bool,
+    ) -> Result<(), CutError> {
+        let mapping = self.live.current();
+        let mut last = [0; 2];
+        body.read(body.length().saturating_sub(2), &mut last)?;
+        let known = Cut {
+            parts: Vec::new(),
+            cut_short: mapping.is_cut_short(&last),
+            timeless: !mapping.has_time(),
+        };
+        if !give(known.clone()) {
+            return Err(CutError::Stopped);
+        }
+        let about = About {
+            file,
+            received_at: self.clock.now(),
+            options: &self.options,
+        };
+        mapping.split_large(body, about, &mut |parts| {
+            give(Cut {
+                parts,
+                ..known.clone()
+            })
         })
     }
 }
