@@ -1,5 +1,7 @@
 //! Points in time as HL7 v2 sends them and FHIR wants them: the precision that was given, no more.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
@@ -110,15 +112,15 @@ impl Moment {
             Precision::Day => self.date(),
             Precision::Time => {
                 let time = self.local.time();
-                let mut text = format!(
-                    "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-                    date.year(),
-                    date.month(),
-                    date.day(),
-                    time.hour(),
-                    time.minute(),
-                    time.second()
-                );
+                let mut text = self.date();
+                for (sign, part) in [
+                    ('T', time.hour()),
+                    (':', time.minute()),
+                    (':', time.second()),
+                ] {
+                    text.push(sign);
+                    push_two(&mut text, part);
+                }
                 if time.subsec_nanosecond() != 0 {
                     text.push_str(&format!(".{:03}", time.subsec_nanosecond() / 1_000_000));
                 }
@@ -131,7 +133,15 @@ impl Moment {
     /// `YYYY-MM-DD`; the first day of what was sent when less was sent.
     pub fn date(self) -> String {
         let date = self.local.date();
-        format!("{:04}-{:02}-{:02}", date.year(), date.month(), date.day())
+        // Room for a time and an offset behind it.
+        let mut text = String::with_capacity(32);
+        // Writing to a string cannot fail.
+        let _ok = write!(text, "{:04}", date.year());
+        for part in [date.month(), date.day()] {
+            text.push('-');
+            push_two(&mut text, part);
+        }
+        text
     }
 
     /// `YYYY-MM-DDTHH:MM`, or only the date when no time was sent.
@@ -151,6 +161,13 @@ impl Moment {
     pub fn instant(self) -> Option<Timestamp> {
         self.offset.to_timestamp(self.local).ok()
     }
+}
+
+/// Two digits of a part of a date or time.
+fn push_two(text: &mut String, part: i8) {
+    let part = part.unsigned_abs() % 100;
+    text.push(char::from(b'0' + part / 10));
+    text.push(char::from(b'0' + part % 10));
 }
 
 /// A timestamp as a FHIR `instant` in the zone.

@@ -108,7 +108,7 @@ pub fn read(path: &Path, expected: Look, limit: u64) -> std::io::Result<Read> {
     }
     let too_large = expected.size > limit;
     let wanted = if too_large {
-        KEPT_OF_GIANT as u64
+        expected.size.min(KEPT_OF_GIANT as u64)
     } else {
         expected.size
     };

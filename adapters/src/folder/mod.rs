@@ -2,7 +2,8 @@
 //! beside them that says whose they are ([`sidecar`]).
 //!
 //! With a [`Cutter`] the folder holds files of rows instead (CSV, workbooks, fixed records, JSON, XML): every
-//! file becomes one message per patient, and one with the rows that could not be read.
+//! file becomes one message per patient, and one with the rows that could not be read; a file of any size,
+//! where its format allows to read it piece by piece.
 //!
 //! A document is opened only after the intake gate has let its patient in; until then it stays where
 //! it is, and so does its sidecar. An HL7 file has to be opened to know whose it is; the inbox's gate
@@ -25,6 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use renkei_core::{
     AcceptError, BoxError, Code, Cutter, Inbox, Note, Shutdown, Source, SourceError, SourceName,
+    limits,
 };
 use tracing::info;
 
@@ -41,6 +43,7 @@ pub struct Folder {
     name: SourceName,
     config: Config,
     cutter: Option<Arc<dyn Cutter>>,
+    whole_bytes: u64,
 }
 
 impl Folder {
@@ -55,6 +58,7 @@ impl Folder {
                 name,
                 config,
                 cutter: None,
+                whole_bytes: limits::LOCAL_INPUT_BYTES as u64,
             });
         }
         Err(SourceError {
@@ -70,6 +74,13 @@ impl Folder {
     #[must_use]
     pub fn cut_by(mut self, cutter: Option<Arc<dyn Cutter>>) -> Self {
         self.cutter = cutter;
+        self
+    }
+
+    /// The same folder, where larger files of rows than this, in bytes, are read piece by piece.
+    #[cfg(test)]
+    fn whole_up_to(mut self, bytes: u64) -> Self {
+        self.whole_bytes = bytes;
         self
     }
 }
@@ -134,6 +145,7 @@ impl Folder {
             watched: HashMap::new(),
             alone_since: HashMap::new(),
             cutter: self.cutter.clone(),
+            whole_bytes: self.whole_bytes,
             unreadable: false,
             restless: false,
         }

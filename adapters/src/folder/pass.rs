@@ -41,6 +41,8 @@ pub(super) struct Reader<'a> {
     pub(super) alone_since: HashMap<String, Instant>,
     /// Cuts what lies in the folder, when that is files of rows; no sidecars and documents then.
     pub(super) cutter: Option<Arc<dyn Cutter>>,
+    /// Files of rows up to this size, in bytes, are read at once.
+    pub(super) whole_bytes: u64,
     pub(super) unreadable: bool,
     /// Something in this pass was not known to stand still.
     pub(super) restless: bool,

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use renkei_core::FacilityId;
+use bytes::Bytes;
+use renkei_core::cutter::{Cut, CutError, Part, Pieces};
+use renkei_core::{FacilityId, LocalId, MapError};
 
 use super::*;
 use crate::contract::{self, CANARY, RecordingInbox, Rig, Running, Verdict, within};
@@ -64,6 +66,128 @@ fn adt(control_id: &str, patient: &str) -> String {
     format!(
         "MSH|^~\\&|HIS|KAKU|HUB|R|20250111||ADT^A08^ADT_A01|{control_id}|P|2.5\rPID|1||{patient}||{CANARY}\r"
     )
+}
+
+/// One part per line, by the word before its comma; a large file in steps of 1,000 bytes.
+struct Lines;
+
+impl Lines {
+    fn parts(text: &str) -> Vec<Part> {
+        let part = |line: &str| Part {
+            subject: line.split_once(',').map(|(id, _)| LocalId::new(id)),
+            body: Bytes::copy_from_slice(line.as_bytes()),
+            places: vec![(1, 1)],
+            refused: line.ends_with("too long").then_some(Code::MAP_LIMIT),
+        };
+        text.lines().map(part).collect()
+    }
+}
+
+impl Cutter for Lines {
+    fn cut(&self, _file: &str, body: &Bytes) -> Result<Cut, MapError> {
+        Ok(Cut {
+            parts: Self::parts(std::str::from_utf8(body).unwrap()),
+            ..Cut::default()
+        })
+    }
+
+    fn cut_large(
+        &self,
+        _file: &str,
+        body: &mut dyn Pieces,
+        give: &mut dyn FnMut(Cut) -> bool,
+    ) -> Result<(), CutError> {
+        let mut text = Vec::new();
+        while (text.len() as u64) < body.length() {
+            let at = text.len();
+            let step = (body.length() - at as u64).min(1_000);
+            text.resize(at + usize::try_from(step).unwrap(), 0);
+            body.read(at as u64, &mut text[at..])?;
+        }
+        let text = String::from_utf8(text).unwrap();
+        if !text.contains(',') {
+            return Err(CutError::Map(MapError {
+                code: Code::MAP_NOT_THIS_FORMAT,
+                at: "row 1".to_owned(),
+            }));
+        }
+        let cut_short = !text.ends_with('\n');
+        for parts in Self::parts(&text).chunks(200) {
+            let cut = Cut {
+                parts: parts.to_vec(),
+                cut_short,
+                ..Cut::default()
+            };
+            if !give(cut) {
+                return Err(CutError::Stopped);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_file_too_large_to_be_held_is_cut_while_it_is_read() {
+    let mut site = Site::new();
+    site.config.partner_secs = 0;
+    let start = |site: &Site| {
+        let source = Folder::new("drop".into(), site.config.clone()).unwrap();
+        let source = source.cut_by(Some(Arc::new(Lines))).whole_up_to(64);
+        let inbox: Arc<RecordingInbox> = Arc::clone(&site.inbox);
+        Running::start(Arc::new(source), inbox)
+    };
+    let rows: String = (1..=500).map(|row| format!("{row:04},result\n")).collect();
+    site.drop_file("day.csv", &rows);
+    site.drop_file("small.csv", "7777,result\n");
+    site.drop_file("noise.csv", "x".repeat(100_000));
+    site.drop_file("one.csv", "0001,result\n".repeat(6) + "0002,too long\n");
+    let running = start(&site);
+    for name in ["day.csv", "small.csv", "noise.csv", "one.csv"] {
+        site.until_gone(name).await;
+        assert!(site.path("done").join(name).exists());
+    }
+    running.stop().await.unwrap();
+    let stored = site.inbox.stored();
+    let of = |name: &str| {
+        let messages = stored.iter().map(|accepted| accepted.message.clone());
+        messages
+            .filter(|message| message.meta.path.as_deref() == Some(name))
+            .collect::<Vec<_>>()
+    };
+    let day = of("day.csv");
+    assert_eq!(day.len(), 500, "every row once");
+    assert_eq!(day[499].body, "0500,result");
+    assert_eq!(day[499].subject.as_ref().unwrap().expose(), "0500");
+    assert_eq!(day[499].dedup_key, "day.csv#0500");
+    let noise = of("noise.csv");
+    assert_eq!(noise.len(), 1);
+    assert_eq!(noise[0].refused, Some(Code::MAP_NOT_THIS_FORMAT));
+    assert_eq!(noise[0].body.len(), limits::KEPT_OF_GIANT);
+    let one = of("one.csv");
+    let refused = one.last().unwrap();
+    assert_eq!(refused.refused, Some(Code::MAP_LIMIT));
+    assert_eq!(refused.subject.as_ref().unwrap().expose(), "0002");
+}
+
+#[tokio::test]
+async fn a_large_file_that_is_not_whole_is_left_alone() {
+    let site = Site::new();
+    let source = Folder::new("drop".into(), site.config.clone()).unwrap();
+    let source = source.cut_by(Some(Arc::new(Lines))).whole_up_to(64);
+    let rows = "0001,result\n".repeat(100);
+    site.drop_file("half.csv", &rows[..rows.len() - 3]);
+    site.drop_file("whole.csv", &rows);
+    let inbox: Arc<RecordingInbox> = Arc::clone(&site.inbox);
+    let running = Running::start(Arc::new(source), inbox);
+    site.until_gone("whole.csv").await;
+    assert!(site.path("half.csv").exists());
+    // Every message so far is of the whole one.
+    let stored = site.inbox.stored();
+    let mut paths = stored
+        .iter()
+        .map(|accepted| accepted.message.meta.path.clone());
+    assert!(paths.all(|path| path.as_deref() == Some("whole.csv")));
+    running.stop().await.unwrap();
 }
 
 struct FolderRig(Site);

@@ -275,6 +275,7 @@ impl Door {
             subject: self.config.local_id.apply(&peek.patient_id),
             body,
             places: Vec::new(),
+            refused: None,
         };
         let mut message = self.message("", peek.control_id, part);
         message.meta.path = None;
@@ -297,6 +298,7 @@ impl Door {
             subject: None,
             body,
             places: Vec::new(),
+            refused: None,
         };
         let mut message = self.message(name, key.unwrap_or(name).to_owned(), part);
         message.refused = Some(code);

@@ -70,6 +70,7 @@ impl Cutter for Lines {
                 .map(|(id, _)| renkei_core::LocalId::new(id)),
             body: Bytes::copy_from_slice(line.as_bytes()),
             places: vec![(1, 1)],
+            refused: None,
         });
         Ok(Cut {
             parts: parts.collect(),

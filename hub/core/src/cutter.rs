@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{LocalId, MapError};
+use crate::{Code, LocalId, MapError};
 
 /// Cuts a received file into bodies about one patient each. A source calls it before the inbox: the gate asks
 /// for each patient, and each part is a message that can wait alone. Made by the hub from the mapping of the
@@ -24,6 +24,52 @@ pub trait Cutter: Send + Sync + 'static {
     fn completed(&self, _body: &Bytes, _others: &[Bytes]) -> Option<Bytes> {
         None
     }
+
+    /// Cuts a file of more than [`crate::limits::LOCAL_INPUT_BYTES`] without holding it. `give` is called first
+    /// with what is known of the file and no part, before it is looked through; then with the parts, some
+    /// megabytes at a time. It says whether to go on.
+    ///
+    /// # Errors
+    /// When the file is not this format, or its format cannot be read piece by piece; when it cannot be read; and
+    /// when `give` wanted no more. Parts that were given before stand.
+    fn cut_large(
+        &self,
+        file: &str,
+        body: &mut dyn Pieces,
+        give: &mut dyn FnMut(Cut) -> bool,
+    ) -> Result<(), CutError> {
+        let _not_cut = (file, body, give);
+        Err(CutError::Map(MapError {
+            code: Code::MAP_LIMIT,
+            at: "input".to_owned(),
+        }))
+    }
+}
+
+/// A file that is too large to be held.
+pub trait Pieces {
+    /// Its length in bytes.
+    fn length(&self) -> u64;
+
+    /// Fills `into` with the bytes that begin at `at`.
+    ///
+    /// # Errors
+    /// As the operating system says; also when there are fewer, or nobody waits for them any more.
+    fn read(&mut self, at: u64, into: &mut [u8]) -> std::io::Result<()>;
+}
+
+/// A large file was not cut to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum CutError {
+    /// It is not what the mapping reads.
+    #[error("the file cannot be cut")]
+    Map(#[from] MapError),
+    /// It cannot be read.
+    #[error("the file cannot be read")]
+    Read(#[from] std::io::Error),
+    /// Whoever took the parts wanted no more.
+    #[error("cutting was given up")]
+    Stopped,
 }
 
 /// A file that was cut.
@@ -46,4 +92,6 @@ pub struct Part {
     pub body: Bytes,
     /// See [`crate::Meta::places`].
     pub places: Vec<(u32, u32)>,
+    /// It is too large to be read, and only its beginning is here.
+    pub refused: Option<Code>,
 }

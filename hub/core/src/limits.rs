@@ -79,6 +79,19 @@ pub const LOCAL_INPUT_BYTES: usize = 64 * 1024 * 1024;
 /// Earlier files of a drop folder, the newest ones, that are looked through for records a file lacks; together
 /// they are read up to [`LOCAL_INPUT_BYTES`].
 pub const PARTNER_FILES: usize = 1_000;
+/// Cells of an input of rows that is read in one piece.
+pub const LOCAL_CELLS: usize = 32_000_000;
+/// How much of a larger file is looked at at once, in bytes; also its longest row.
+pub const LARGE_WINDOW_BYTES: usize = 1024 * 1024;
+/// How much of a larger file is cut at once into the parts of patients, in bytes.
+pub const LARGE_ROUND_BYTES: usize = 16 * 1024 * 1024;
+/// What may be remembered of a larger file: whose each row is and where it stands, in bytes (about seven for
+/// each place where the rows of another patient begin).
+pub const LARGE_INDEX_BYTES: usize = 128 * 1024 * 1024;
+/// Unreadable rows of a larger file that are kept, in bytes; of what is beyond, the file says more.
+pub const LARGE_REST_BYTES: usize = 4 * 1024 * 1024;
+/// A larger file without one readable row in its first bytes, so many, is not what its mapping reads.
+pub const LARGE_GARBAGE_BYTES: u64 = 16 * 1024 * 1024;
 /// Columns of one row, and repetitions inside one record.
 pub const LOCAL_COLUMNS: usize = 1024;
 /// Levels of an XML or JSON document.

@@ -43,6 +43,12 @@ impl<'a> Decimal<'a> {
         &self.0
     }
 
+    /// The spelling that will be printed, with the life of what it was read from.
+    #[must_use]
+    pub fn into_text(self) -> Cow<'a, str> {
+        self.0
+    }
+
     /// The same number, independent of the text it was read from.
     #[must_use]
     pub fn into_owned(self) -> Decimal<'static> {

@@ -1,7 +1,7 @@
 //! Records to drafts: grouping, keys, resources, items.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use renkei_core::{
@@ -55,13 +55,28 @@ pub(crate) struct Lost {
     pub(crate) findings: Vec<Finding>,
 }
 
+/// What the records of a group have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// All that makes them one draft.
+    Draft,
+    /// At least the patient; and all of them can be read.
+    Patient,
+}
+
 /// Gathers the records of each draft: those with the same patient and the same `group:`. Records nobody can be
 /// read from are findings.
 pub(crate) fn groups<'a>(
     plan: &'a Plan,
     doc: &'a Doc<'a>,
     given: &Given<'a>,
+    by: By,
 ) -> (Vec<Group>, Lost) {
+    // Cutting by patient asks for the rest of the key only where that can fail.
+    let parts: &[Expression] = match by {
+        By::Patient if !plan.group.iter().any(Expression::can_fail) => &[],
+        By::Patient | By::Draft => &plan.group,
+    };
     let mut rows = Vec::new();
     let mut run = Run::new(plan, doc, given.options, given.known());
     let mut groups: Vec<Group> = Vec::new();
@@ -84,7 +99,7 @@ pub(crate) fn groups<'a>(
             }
         }
         let mut key = local_id.clone();
-        for part in &plan.group {
+        for part in parts {
             key.push('\u{1F}');
             key.push_str(&run.text(part));
         }
@@ -158,14 +173,23 @@ pub(crate) fn make<'a>(
     }
     let mut keyed = maker.keys(&plan.resources);
     // What refers to others is made last, when it is known which of them could be made.
-    keyed.sort_by_key(|(entry, ..)| entry.refers);
-    for (entry, record, key) in keyed {
-        maker.record(entry, record, key);
+    keyed.sort_by_key(|one| one.entry.refers);
+    for one in keyed {
+        maker.record(one);
     }
     maker.items();
     let mut draft = maker.draft;
     draft.findings.append(&mut maker.run.take_findings());
     draft
+}
+
+/// One resource that will be made.
+struct Keyed<'a> {
+    entry: &'a Entry,
+    record: usize,
+    key: ResourceKey,
+    id: String,
+    withdrawn: bool,
 }
 
 struct Maker<'a, 'g> {
@@ -261,15 +285,18 @@ impl<'a> Maker<'a, '_> {
     }
 
     /// The keys of everything that will be made, so that any body can refer to it.
-    fn keys(&mut self, entries: &'a [Entry]) -> Vec<(&'a Entry, usize, ResourceKey)> {
-        let mut keyed = Vec::new();
+    fn keys(&mut self, entries: &'a [Entry]) -> Vec<Keyed<'a>> {
+        let mut keyed = Vec::with_capacity(self.run.rows.len() + entries.len());
         for (number, entry) in entries.iter().enumerate() {
-            let rows = self.run.rows.clone();
-            let rows = if entry.each_row {
-                rows
-            } else {
-                rows.into_iter().take(1).collect()
-            };
+            let mut rows = self.run.rows.clone();
+            if !entry.each_row {
+                rows.truncate(1);
+            }
+            let items = &self.run.plan.items;
+            let is_focus = items
+                .iter()
+                .any(|item| item.each_row && item.focus == number);
+            let mut known = HashSet::with_capacity(rows.len());
             for record in rows {
                 self.run.record = record;
                 if entry.when.as_ref().is_some_and(|when| !self.run.test(when)) {
@@ -278,12 +305,15 @@ impl<'a> Maker<'a, '_> {
                 let Some(kind) = entry.kind else {
                     continue;
                 };
-                let mut parts = vec![self.run.known.local_id.clone()];
-                let own: Vec<String> = entry.key.iter().map(|part| self.run.text(part)).collect();
+                let own: Vec<Cow<'a, str>> = entry
+                    .key
+                    .iter()
+                    .map(|part| self.run.value(part).into_text())
+                    .collect();
                 if self.run.has_failed() {
                     continue;
                 }
-                if !entry.key.is_empty() && own.iter().all(String::is_empty) {
+                if !entry.key.is_empty() && own.iter().all(|part| part.is_empty()) {
                     let at = self.run.place(entry.key.first());
                     let says = format!(
                         "nothing tells this {} from others: its key is empty",
@@ -294,30 +324,38 @@ impl<'a> Maker<'a, '_> {
                     );
                     continue;
                 }
-                parts.extend(own);
-                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                let mut parts: Vec<&str> = Vec::with_capacity(own.len() + 1);
+                parts.push(&self.run.known.local_id);
+                parts.extend(own.iter().map(|part| &**part));
                 let key = ResourceKey::new(kind, &self.given.options.facility, &parts);
-                let reference = key.reference();
+                let id = key.logical_id();
                 let withdrawn = entry
                     .withdraw
                     .as_ref()
                     .is_some_and(|test| self.run.test(test));
-                if !withdrawn && !self.run.made[number].contains(&reference) {
-                    self.run.made[number].push(reference);
+                if !withdrawn && known.insert(id.clone()) {
+                    self.run.made[number].push([kind.as_str(), "/", &id].concat());
                     self.made[number].push(key.clone());
                 }
-                if !withdrawn {
+                if !withdrawn && is_focus {
                     self.of_row.insert((number, record), key.clone());
                 }
-                keyed.push((entry, record, key));
+                keyed.push(Keyed {
+                    entry,
+                    record,
+                    key,
+                    id,
+                    withdrawn,
+                });
             }
         }
         keyed
     }
 
-    fn record(&mut self, entry: &'a Entry, record: usize, key: ResourceKey) {
-        self.run.record = record;
-        self.run.known.id = key.logical_id();
+    fn record(&mut self, keyed: Keyed<'a>) {
+        let Keyed { entry, key, .. } = keyed;
+        self.run.record = keyed.record;
+        self.run.known.id = keyed.id;
         let mut text = |expression: &'a Option<Expression>| {
             expression
                 .as_ref()
@@ -329,11 +367,7 @@ impl<'a> Maker<'a, '_> {
         let source_time = own_time
             .filter(|at| !is_ahead(*at, self.given.received_at))
             .unwrap_or(self.time);
-        if entry
-            .withdraw
-            .as_ref()
-            .is_some_and(|test| self.run.test(test))
-        {
+        if keyed.withdrawn {
             self.draft.withdrawals.push(Withdrawal {
                 key,
                 reason: entry.reason,
@@ -462,7 +496,7 @@ impl<'a> Maker<'a, '_> {
         let mut urgency = Urgency::U3;
         for row in rows {
             self.run.record = *row;
-            urgency = urgency.min(match self.run.text(&plan.urgency).as_str() {
+            urgency = urgency.min(match self.run.value(&plan.urgency).as_text() {
                 "u0" => Urgency::U0,
                 "u1" => Urgency::U1,
                 "u3" => Urgency::U3,
@@ -521,7 +555,7 @@ fn restricted(resource: &Out<'_>) -> Option<&'static str> {
     }
     let code = resource.get("code")?;
     let words = code.get("text").and_then(Out::as_text).unwrap_or("");
-    let mut found = vec![lab_kind("", words)];
+    let mut found = lab_kind("", words);
     for coding in code.get("coding").map(Out::items).unwrap_or_default() {
         let part = |name: &str| coding.get(name).and_then(Out::as_text).unwrap_or("");
         let jlac10 = if part("system") == system::JLAC10 {
@@ -529,11 +563,15 @@ fn restricted(resource: &Out<'_>) -> Option<&'static str> {
         } else {
             ""
         };
-        found.push(lab_kind(jlac10, part("display")));
+        // The same words have been judged.
+        let display = Some(part("display")).filter(|display| *display != words);
+        found = match (found, lab_kind(jlac10, display.unwrap_or(""))) {
+            ("infection-held", _) | (_, "infection-held") => "infection-held",
+            ("infection", _) | (_, "infection") => "infection",
+            (known, _) => known,
+        };
     }
-    ["infection-held", "infection"]
-        .into_iter()
-        .find(|kind| found.contains(kind))
+    found.starts_with("infection").then_some(found)
 }
 
 /// The instant a FHIR date or dateTime begins.

@@ -9,6 +9,8 @@
 //! Called by the hub's normalization, by sinks that frame payloads, and by `renkei map`. No I/O: tables and
 //! extended mappings come through a [`Library`].
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -27,6 +29,7 @@ mod function;
 mod grammar;
 mod guide;
 mod kind;
+mod large;
 mod layout;
 mod library;
 mod load;
@@ -42,6 +45,7 @@ mod split;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod twin;
 mod value;
 mod yaml;
 
@@ -50,6 +54,7 @@ pub use dialect::Dialect;
 pub use function::{Form, Function, Parameter, areas};
 pub use guide::functions_as_markdown;
 pub use kind::Kinds;
+pub use large::About;
 pub use library::{Library, Memory, Shipped};
 pub use mapper::LocalMapper;
 pub use plan::Lineage;
@@ -61,7 +66,7 @@ pub use source::sheet::workbook_as_csv;
 pub use split::{Cut, Part, Rest};
 pub use table::{Table, TableError};
 
-use draft::Given;
+use draft::{By, Given};
 use plan::Plan;
 use run::Run;
 use source::{Doc, Format};
@@ -224,7 +229,7 @@ impl Mapping {
             ..Report::default()
         };
         if plan.subject.is_some() {
-            let (groups, lost) = draft::groups(plan, doc, given);
+            let (groups, lost) = draft::groups(plan, doc, given, By::Draft);
             report.findings.extend(lost.findings);
             for group in &groups {
                 give(Piece::Draft(Box::new(draft::make(plan, doc, given, group))));
@@ -308,6 +313,7 @@ impl Mapping {
 /// A draft of several of the same patient, with what belongs to the whole input.
 pub(crate) fn joined(drafts: Vec<Draft>, report: Report) -> Result<Draft, MapError> {
     let mut whole = Draft::default();
+    let mut at: HashMap<renkei_core::ResourceKey, usize> = HashMap::new();
     for draft in drafts {
         let other = |subject: &renkei_core::Subject| {
             whole
@@ -325,11 +331,14 @@ pub(crate) fn joined(drafts: Vec<Draft>, report: Report) -> Result<Draft, MapErr
             whole.subject = draft.subject;
         }
         for resource in draft.resources {
-            match whole
-                .resources
-                .iter_mut()
-                .find(|known| known.key == resource.key)
-            {
+            let known = match at.entry(resource.key.clone()) {
+                Entry::Occupied(known) => whole.resources.get_mut(*known.get()),
+                Entry::Vacant(free) => {
+                    free.insert(whole.resources.len());
+                    None
+                }
+            };
+            match known {
                 Some(known) => {
                     if known.body.expose() != resource.body.expose()
                         && resource.key.kind != renkei_core::ResourceType::Patient

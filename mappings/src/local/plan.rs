@@ -30,6 +30,26 @@ pub(crate) enum Expression {
     Required(Box<Expression>),
 }
 
+impl Expression {
+    /// Whether nothing may be found wanting: `required` stands somewhere inside.
+    pub(crate) fn can_fail(&self) -> bool {
+        match self {
+            Self::Required(_) => true,
+            Self::Choice(choices) => choices.iter().any(Self::can_fail),
+            Self::Call {
+                input, arguments, ..
+            } => {
+                let in_argument = |operand: &Operand| match operand {
+                    Operand::Expression(expression) => expression.can_fail(),
+                    _ => false,
+                };
+                input.as_deref().is_some_and(Self::can_fail) || arguments.iter().any(in_argument)
+            }
+            Self::Path(..) | Self::Text(_) | Self::Number(_) | Self::Bool(_) => false,
+        }
+    }
+}
+
 /// A compiled argument.
 #[derive(Debug, Clone)]
 pub(crate) enum Operand {

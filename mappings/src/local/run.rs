@@ -18,6 +18,9 @@ use super::source::{Context, Doc, Each, Item, Path};
 use super::value::{Out, Value};
 use crate::Options;
 
+/// Arguments of a call that are kept on the stack.
+const FEW: usize = 4;
+
 /// What is known beside the input while a draft is made.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
@@ -175,12 +178,21 @@ impl<'a> Run<'a> {
                 if given.is_nothing() && function.takes != Kinds::NONE {
                     return Value::Nothing;
                 }
-                let arguments: Vec<Argument<'a>> = arguments
-                    .iter()
-                    .map(|operand| self.argument(operand))
-                    .collect();
+                // Nearly every call has few arguments: they need no memory of their own.
+                let mut few = [const { Argument::Whole(0) }; FEW];
+                let many: Vec<Argument<'a>>;
+                let arguments = if let Some(few) = few.get_mut(..arguments.len()) {
+                    for (place, operand) in few.iter_mut().zip(arguments) {
+                        *place = self.argument(operand);
+                    }
+                    &*few
+                } else {
+                    let all = arguments.iter().map(|operand| self.argument(operand));
+                    many = all.collect();
+                    &many
+                };
                 let mut ask = Ask {
-                    arguments: &arguments,
+                    arguments,
                     options: self.options,
                     remarks: &mut self.remarks,
                 };
@@ -225,21 +237,20 @@ impl<'a> Run<'a> {
             return Value::text(self.context(*context));
         }
         self.asked += 1;
-        let text = match path {
-            Path::Column(column) => match self.doc {
-                Doc::Rows(rows) => Cow::Borrowed(rows.cell(self.record, *column)),
-                _ => Cow::Borrowed(""),
-            },
-            _ => {
-                let doc: &'a Doc<'a> = self.doc;
-                match self.items.last() {
-                    Some(item) => {
-                        let item = item.clone();
-                        Cow::Owned(doc.get(self.record, Some(&item), path).into_owned())
-                    }
-                    None => doc.get(self.record, None, path),
+        let doc: &'a Doc<'a> = self.doc;
+        if let (Doc::Rows(rows), Path::Column(column)) = (doc, path) {
+            // Cells have no blanks at their ends.
+            return match rows.cell(self.record, *column) {
+                "" => Value::Nothing,
+                cell => {
+                    self.got += 1;
+                    Value::Text(Cow::Borrowed(cell))
                 }
-            }
+            };
+        }
+        let text = match self.items.last() {
+            Some(item) => Cow::Owned(doc.get(self.record, Some(item), path).into_owned()),
+            None => doc.get(self.record, None, path),
         };
         let value = Value::text(text);
         self.got += usize::from(!value.is_nothing());

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use renkei_core::{Code, LocalId, MapError, limits};
 
-use super::draft::{self, Given};
+use super::draft::{self, By, Given};
 use super::source::decode::Encoding;
 use super::source::rows::Rows;
 use super::source::{Doc, Format, decode, json, xml};
@@ -134,7 +134,7 @@ impl Mapping {
             .read(&bytes, &mut text, &mut report.findings)
             .map_err(|unusable| unusable.0)?;
         report.records = doc.len();
-        let (groups, lost) = draft::groups(plan, &doc, &given);
+        let (groups, lost) = draft::groups(plan, &doc, &given, By::Patient);
         let mut parts: Vec<(String, Vec<usize>)> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
         for group in groups {
@@ -273,31 +273,90 @@ impl Knife<'_> {
         &self,
         pieces: impl Iterator<Item = ((u32, u32), u32)>,
     ) -> (Vec<u8>, Vec<(u32, u32)>) {
-        let mut body = if self.is_marked {
-            MARK.to_vec()
-        } else {
-            Vec::new()
-        };
         let head = self.body.get(..self.rows.head).unwrap_or(b"");
-        body.extend_from_slice(head);
-        let lines = |bytes: &[u8]| {
-            u32::try_from(bytes.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(u32::MAX)
-        };
-        let mut here = if self.by_record { 1 } else { 1 + lines(head) };
-        let mut runs = Runs::default();
+        let mut gathered = Gathered::begin(self.is_marked, head, self.by_record);
         for ((start, end), there) in pieces {
-            if body.last().is_some_and(|last| *last != b'\n') && body != MARK {
-                body.extend_from_slice(b"\r\n");
-                here += u32::from(!self.by_record);
-            }
             let piece = self.body.get(start as usize..end as usize).unwrap_or(b"");
-            runs.add(here, there);
-            body.extend_from_slice(piece);
-            here += if self.by_record { 1 } else { lines(piece) };
+            gathered.add(there, piece);
         }
-        body.extend_from_slice(b"\r\n");
-        (body, runs.0)
+        gathered.finish()
     }
+}
+
+/// A header and rows on their way to be a body, with the places of the rows.
+pub(crate) struct Gathered {
+    body: Vec<u8>,
+    /// Bytes of the mark, behind which no line end is needed.
+    mark: usize,
+    by_record: bool,
+    here: u32,
+    runs: Runs,
+}
+
+impl Gathered {
+    /// A body with its header and no rows. `by_record`: rows are counted by records, not by lines.
+    pub(crate) fn begin(is_marked: bool, head: &[u8], by_record: bool) -> Self {
+        let mark = if is_marked { MARK } else { b"" };
+        Self {
+            body: [mark, head].concat(),
+            mark: mark.len(),
+            by_record,
+            here: if by_record { 1 } else { 1 + lines(head) },
+            runs: Runs::default(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Adds a stretch of rows that begins on line (or record) `there` of the file.
+    fn add(&mut self, there: u32, piece: &[u8]) {
+        self.separate();
+        self.body.extend_from_slice(piece);
+        self.count(there, piece.len());
+    }
+
+    /// The same with bytes that `fill` brings; they are all records of the length `by_record` counts, or lines.
+    pub(crate) fn try_add<E>(
+        &mut self,
+        there: u32,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.separate();
+        let start = self.body.len();
+        self.body.resize(start + length, 0);
+        fill(&mut self.body[start..])?;
+        self.count(there, length);
+        Ok(())
+    }
+
+    /// Ends the line before.
+    fn separate(&mut self) {
+        let is_open = self.body.last().is_some_and(|last| *last != b'\n');
+        if is_open && self.body.len() != self.mark {
+            self.body.extend_from_slice(b"\r\n");
+            self.here += u32::from(!self.by_record);
+        }
+    }
+
+    fn count(&mut self, there: u32, length: usize) {
+        self.runs.add(self.here, there);
+        let piece = &self.body[self.body.len() - length..];
+        self.here += if self.by_record { 1 } else { lines(piece) };
+    }
+
+    /// The body, and the runs of (row in the body, row in the file).
+    pub(crate) fn finish(mut self) -> (Vec<u8>, Vec<(u32, u32)>) {
+        self.body.extend_from_slice(b"\r\n");
+        (self.body, self.runs.0)
+    }
+}
+
+/// Lines that end in some bytes.
+pub(crate) fn lines(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(u32::MAX)
 }
 
 /// Runs of numbers that keep their distance.

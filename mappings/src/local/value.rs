@@ -174,7 +174,7 @@ impl<'a> Out<'a> {
 
     /// As JSON text.
     pub(crate) fn to_json(&self) -> String {
-        let mut json = Vec::with_capacity(1024);
+        let mut json = Vec::with_capacity(2048);
         self.write(&mut json);
         String::from_utf8(json).unwrap_or_default()
     }

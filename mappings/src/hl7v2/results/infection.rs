@@ -14,6 +14,8 @@ pub(crate) enum Infection {
     NeverAutomatic,
 }
 
+use std::borrow::Cow;
+
 use Infection::{NeverAutomatic, Restricted};
 
 /// Ranges of JLAC10 analytes, both ends included.
@@ -77,18 +79,31 @@ pub(crate) fn by_name(name: &str) -> Option<Infection> {
     if name.is_empty() {
         return None;
     }
-    let capitals = super::value::fold(name).to_uppercase();
-    let found = |(part, _): &&(&str, Infection)| match capitals.find(part) {
-        // `STS` and `RPR` are also parts of words of other meaning: only as words of their own.
-        Some(at) if matches!(*part, "STS" | "RPR") => {
-            let is_letter = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphabetic);
-            let bytes = capitals.as_bytes();
-            !is_letter(at.checked_sub(1).and_then(|before| bytes.get(before)))
-                && !is_letter(bytes.get(at + part.len()))
-        }
-        found => found.is_some(),
+    let folded = super::value::fold(name);
+    let capitals = if folded.is_ascii() && !folded.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        folded
+    } else {
+        Cow::Owned(folded.to_uppercase())
     };
-    NAMES.iter().filter(found).map(|(_, kind)| *kind).max()
+    let bytes = capitals.as_bytes();
+    let is_letter = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphabetic);
+    // Every name is asked of every result: one walk over its bytes, and a comparison only where a part begins.
+    let mut found = None;
+    for (at, first) in bytes.iter().enumerate() {
+        for (part, kind) in NAMES {
+            let begins = part.as_bytes()[0] == *first && bytes[at..].starts_with(part.as_bytes());
+            // `STS` and `RPR` are also parts of words of other meaning: only as words of their own.
+            let is_inside = || {
+                matches!(*part, "STS" | "RPR")
+                    && (is_letter(at.checked_sub(1).and_then(|before| bytes.get(before)))
+                        || is_letter(bytes.get(at + part.len())))
+            };
+            if begins && !is_inside() {
+                found = found.max(Some(*kind));
+            }
+        }
+    }
+    found
 }
 
 #[cfg(test)]

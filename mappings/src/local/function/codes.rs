@@ -226,11 +226,16 @@ fn coding<'a>(
     code: Cow<'a, str>,
     display: Cow<'a, str>,
 ) -> Out<'a> {
-    let uri = if name.starts_with("http") || name.starts_with("urn:") {
-        name
-    } else {
-        let found = jp_core::code_system(&name).uri_or_local(&code, Usage::Any, facility, &name);
-        Cow::Owned(found.into_owned())
+    let uri = match name {
+        name if name.starts_with("http") || name.starts_with("urn:") => name,
+        Cow::Borrowed(name) => {
+            jp_core::code_system(name).uri_or_local(&code, Usage::Any, facility, name)
+        }
+        Cow::Owned(name) => {
+            let found = jp_core::code_system(&name);
+            let found = found.uri_or_local(&code, Usage::Any, facility, &name);
+            Cow::Owned(found.into_owned())
+        }
     };
     Out::object([
         ("system", Out::Text(uri)),

@@ -3,6 +3,8 @@
 //! Everything is turned into the digits [`crate::moment::Moment`] reads; nothing is guessed: two-digit years
 //! need a picture that says so, a digit for an era needs `wareki`.
 
+use std::borrow::Cow;
+
 use renkei_core::Code;
 use unicode_normalization::UnicodeNormalization;
 
@@ -196,16 +198,29 @@ fn give<'a>(
     }
 }
 
+/// A date in any usual form, with the time of another field behind it unless that is empty.
+pub(crate) fn read_date(text: &str, time: &str, zone: jiff::tz::Offset) -> Option<Moment> {
+    Moment::parse(&canonical(text, time)?, zone).ok()
+}
+
 fn moment(digits: &str, ask: &Ask<'_, '_>) -> Option<Moment> {
     Moment::parse(digits, ask.options.zone).ok()
 }
 
 /// Half-width, without blanks at the ends.
-fn fold(text: &str) -> String {
+fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
-        return text.trim().to_owned();
+        return Cow::Borrowed(text.trim());
     }
-    text.nfkc().collect::<String>().trim().to_owned()
+    Cow::Owned(text.nfkc().collect::<String>().trim().to_owned())
+}
+
+/// Appends one or two digits as two.
+fn push_two(digits: &mut String, part: &str) {
+    if part.len() < 2 {
+        digits.push('0');
+    }
+    digits.push_str(part);
 }
 
 /// `YYYY[MM[DD[HHMM[SS[.f]]]]][+ZZZZ]` from any usual form, with the time of another field behind it.
@@ -250,6 +265,7 @@ fn gregorian(text: &str) -> Option<String> {
 
 /// Month, day and time behind a four-digit year.
 fn parts(mut digits: String, rest: &str) -> Option<String> {
+    digits.reserve(10);
     let Some(mut rest) = after_separator(rest, &['/', '-', '.', '年']) else {
         return rest.is_empty().then_some(digits);
     };
@@ -261,7 +277,7 @@ fn parts(mut digits: String, rest: &str) -> Option<String> {
         if part.len() > 2 {
             return None;
         }
-        digits.push_str(&format!("{part:0>2}"));
+        push_two(&mut digits, part);
         rest = after_separator(behind, separators).unwrap_or(behind);
         if digits.len() == 6 && rest.len() == behind.len() && !behind.is_empty() {
             return None;
@@ -335,12 +351,14 @@ fn clock(text: &str) -> Option<String> {
             return None;
         }
         let fraction = fraction.get(..fraction.len().min(7)).unwrap_or("");
-        let second = if second.is_empty() {
-            String::new()
-        } else {
-            format!("{second:0>2}{fraction}")
-        };
-        format!("{hour:0>2}{minute:0>2}{second}")
+        let mut digits = String::with_capacity(14);
+        push_two(&mut digits, hour);
+        push_two(&mut digits, minute);
+        if !second.is_empty() {
+            push_two(&mut digits, second);
+            digits.push_str(fraction);
+        }
+        digits
     };
     let two = |at: usize| {
         digits

@@ -18,10 +18,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             ("x | katakana", "ﾔﾏﾓﾄ ｷｮｳｺ", "ヤマモト キョウコ"),
             ("x | katakana", "やまだ　はなこ", "ヤマダ ハナコ"),
         ],
-        run: |input, _| {
-            let wide = kana::to_full_width_kana(input.as_text()).into_owned();
-            Value::text(parts(wide.nfc().map(to_katakana)))
-        },
+        run: |input, _| Value::text(katakana(input.as_text())),
     },
     Function {
         name: "hiragana",
@@ -60,6 +57,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         run: |input, _| Value::text(kana::search_key(input.as_text())),
     },
 ];
+
+/// Full-width katakana, one half-width blank between parts.
+pub(crate) fn katakana(text: &str) -> String {
+    parts(kana::to_full_width_kana(text).nfc().map(to_katakana))
+}
 
 /// One blank where any blanks stood.
 fn parts(characters: impl Iterator<Item = char>) -> String {

@@ -20,6 +20,9 @@ mod quantities;
 mod text;
 
 pub(crate) use codes::lab_kind;
+pub(crate) use dates::read_date;
+pub(crate) use kana::katakana;
+pub(crate) use text::narrowed;
 
 /// One function.
 #[derive(Debug)]

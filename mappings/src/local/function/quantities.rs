@@ -55,14 +55,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
             ("x | quantity", "6.80", r#"{"value":6.80}"#),
             ("x | quantity", "陰性", ""),
         ],
-        run: |input, ask| {
-            let reading = read(input.as_text());
-            match reading {
-                Reading::Number { comparator, number } => {
-                    Value::tree(quantity(comparator, &number, 0, ask))
-                }
-                _ => ask.refuse(Code::MAP_BAD_NUMBER, input.as_text()),
+        run: |input, ask| match read_value(&input) {
+            Reading::Number { comparator, number } => {
+                Value::tree(quantity(comparator, number, 0, ask))
             }
+            _ => ask.refuse(Code::MAP_BAD_NUMBER, input.as_text()),
         },
     },
     Function {
@@ -110,7 +107,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             ("x | grade", "2+", r#"{"text":"2+"}"#),
             ("x | grade", "3.1", ""),
         ],
-        run: |input, ask| match read(input.as_text()) {
+        run: |input, ask| match read_value(&input) {
             Reading::Grade(grade, spelled) => Value::tree(graded(grade, spelled)),
             _ => ask.refuse(Code::MAP_VALUE_REFUSED, input.as_text()),
         },
@@ -135,14 +132,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ],
         run: |input, ask| {
             let sent = input.into_text();
-            let Some(read) = range::read(&sent).map(range::Range::into_owned) else {
+            let read = match &sent {
+                Cow::Borrowed(sent) => range::read(sent),
+                Cow::Owned(sent) => range::read(sent).map(range::Range::into_owned),
+            };
+            let Some(read) = read else {
                 return Value::Nothing;
             };
             if read.is_words {
                 ask.remark(Code::MAP_RANGE_AS_TEXT, &sent);
             }
-            let low = read.low.map(|low| quantity("", &low, 0, ask));
-            let high = read.high.map(|high| quantity("", &high, 0, ask));
+            let low = read.low.map(|low| quantity("", low, 0, ask));
+            let high = read.high.map(|high| quantity("", high, 0, ask));
             let ends = [
                 ("low", low),
                 ("high", high),
@@ -175,12 +176,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
         run: |_, ask| {
             let mut members = Vec::new();
             for (at, name) in [(0, "low"), (1, "high")] {
-                let text = ask.text(at).to_owned();
+                let text = ask.owned(at);
                 if text.is_empty() {
                     continue;
                 }
-                match plain(&text) {
-                    Some(number) => members.push((name, quantity("", &number, 2, ask))),
+                let number = match &text {
+                    Cow::Borrowed(text) => plain(results::read(text)),
+                    Cow::Owned(text) => plain(read(text)),
+                };
+                match number {
+                    Some(number) => members.push((name, quantity("", number, 2, ask))),
                     None => ask.remark(Code::MAP_BAD_NUMBER, &text),
                 }
             }
@@ -198,9 +203,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
             "14",
             r#"{"value":14,"unit":"日","system":"http://unitsofmeasure.org","code":"d"}"#,
         )],
-        run: |input, ask| match plain(input.as_text()) {
+        run: |input, ask| match plain(read_value(&input)) {
             Some(number) => Value::tree(Out::object([
-                ("value", Out::Bare(number.as_str().to_owned().into())),
+                ("value", Out::Bare(number.into_text())),
                 ("unit", Out::text("日")),
                 ("system", Out::text(ucum::SYSTEM)),
                 ("code", Out::text("d")),
@@ -215,8 +220,19 @@ fn read(text: &str) -> Reading<'static> {
     results::read(text).into_owned()
 }
 
-fn plain(text: &str) -> Option<Decimal<'static>> {
-    match read(text) {
+/// The same, borrowing from a text that lives as long as what is made of it.
+fn read_value<'a>(value: &Value<'a>) -> Reading<'a> {
+    match value {
+        Value::Text(Cow::Borrowed(text)) | Value::Number(Cow::Borrowed(text)) => {
+            results::read(text)
+        }
+        other => read(other.as_text()),
+    }
+}
+
+/// The number, when it is nothing else.
+fn plain(reading: Reading<'_>) -> Option<Decimal<'_>> {
+    match reading {
         Reading::Number {
             comparator: "",
             number,
@@ -226,26 +242,23 @@ fn plain(text: &str) -> Option<Decimal<'static>> {
 }
 
 fn number<'a>(input: Value<'a>, ask: &mut Ask<'_, 'a>, whole: bool) -> Value<'a> {
-    let found = plain(input.as_text()).filter(|number| {
+    let found = plain(read_value(&input)).filter(|number| {
         !whole
             || number
                 .as_str()
                 .bytes()
                 .all(|byte| byte.is_ascii_digit() || byte == b'-')
     });
-    match (input, found) {
-        (Value::Text(Cow::Borrowed(text)), Some(number)) if number.as_str() == text => {
-            Value::Number(Cow::Borrowed(text))
-        }
-        (_, Some(number)) => Value::Number(Cow::Owned(number.as_str().to_owned())),
-        (input, None) => ask.refuse(Code::MAP_BAD_NUMBER, input.as_text()),
+    match found {
+        Some(number) => Value::Number(number.into_text()),
+        None => ask.refuse(Code::MAP_BAD_NUMBER, input.as_text()),
     }
 }
 
 /// A Quantity in the unit that is argument `unit`.
 fn quantity<'a>(
     comparator: &'static str,
-    number: &Decimal<'_>,
+    number: Decimal<'a>,
     unit: usize,
     ask: &mut Ask<'_, 'a>,
 ) -> Out<'a> {
@@ -260,7 +273,7 @@ fn quantity<'a>(
     }
     let system = if code.is_some() { ucum::SYSTEM } else { "" };
     Out::object([
-        ("value", Out::Bare(number.as_str().to_owned().into())),
+        ("value", Out::Bare(number.into_text())),
         ("comparator", Out::text(comparator)),
         ("unit", Out::Text(unit)),
         ("system", Out::text(system)),
@@ -268,7 +281,7 @@ fn quantity<'a>(
     ])
 }
 
-fn graded<'a>(grade: Grade, spelled: Cow<'static, str>) -> Out<'a> {
+fn graded<'a>(grade: Grade, spelled: Cow<'a, str>) -> Out<'a> {
     let code = match grade {
         Grade::Positive => Some(("1", "陽性")),
         Grade::Negative => Some(("2", "陰性")),
@@ -301,7 +314,7 @@ fn result<'a>(input: Value<'a>, ask: &mut Ask<'_, 'a>) -> Value<'a> {
             ""
         }
     };
-    match read(input.as_text()) {
+    match read_value(&input) {
         Reading::Nothing => Value::Nothing,
         Reading::Number { comparator, number } => {
             let comparator = if comparator.is_empty() {
@@ -309,7 +322,7 @@ fn result<'a>(input: Value<'a>, ask: &mut Ask<'_, 'a>) -> Value<'a> {
             } else {
                 comparator
             };
-            Value::Result("Quantity", Box::new(quantity(comparator, &number, 0, ask)))
+            Value::Result("Quantity", Box::new(quantity(comparator, number, 0, ask)))
         }
         Reading::Grade(grade, spelled) => {
             Value::Result("CodeableConcept", Box::new(graded(grade, spelled)))

@@ -302,16 +302,24 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 fn narrow(input: Value<'_>) -> Value<'_> {
+    match input.into_text() {
+        Cow::Borrowed(text) => Value::text(narrowed(text)),
+        Cow::Owned(text) => Value::text(narrowed(&text).into_owned()),
+    }
+}
+
+/// Full-width letters, digits and signs as ASCII.
+pub(crate) fn narrowed(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
     let one = |character: char| match character {
         '\u{FF01}'..='\u{FF5E}' => char::from_u32(character as u32 - 0xFEE0).unwrap_or(character),
         '\u{3000}' => ' ',
         '\u{2212}' => '-',
         other => other,
     };
-    match input.into_text() {
-        Cow::Borrowed(text) if text.is_ascii() => Value::text(text),
-        text => Value::text(text.chars().map(one).collect::<String>()),
-    }
+    Cow::Owned(text.chars().map(one).collect())
 }
 
 fn wide(input: Value<'_>) -> Value<'_> {

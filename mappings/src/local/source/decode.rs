@@ -117,31 +117,53 @@ impl Rows {
         if row.is_ascii() {
             return (UTF_8, State::Clean);
         }
-        let is_utf8 = std::str::from_utf8(row).is_ok();
         if self.0 == UTF_8 {
-            return match is_utf8 {
+            return match std::str::from_utf8(row).is_ok() {
                 true => (UTF_8, State::Clean),
                 false if !SHIFT_JIS.decode_without_bom_handling(row).1 => (SHIFT_JIS, State::Other),
                 false => (UTF_8, State::Broken),
             };
         }
-        // Kana and kanji take three bytes in UTF-8; two pairs of half-width kana look like two-byte UTF-8.
-        if is_utf8 && row.iter().any(|byte| *byte >= 0xE3) {
-            return (UTF_8, State::Other);
+        match self.guess(row) {
+            (charset, State::Clean) if charset.decode_without_bom_handling(row).1 => {
+                (charset, State::Broken)
+            }
+            found => found,
         }
-        match self.0.decode_without_bom_handling(row).1 {
-            false => (self.0, State::Clean),
-            true => (self.0, State::Broken),
+    }
+
+    /// The same without looking whether the encoding of the file explains all bytes: [`push`] says that.
+    pub(crate) fn guess(self, row: &[u8]) -> (&'static Charset, State) {
+        if self.0 == UTF_8 || row.is_ascii() {
+            return self.of_row(row);
+        }
+        // Kana and kanji take three bytes in UTF-8; two pairs of half-width kana look like two-byte UTF-8.
+        let is_other = row.iter().any(|byte| *byte >= 0xE3) && std::str::from_utf8(row).is_ok();
+        if is_other {
+            (UTF_8, State::Other)
+        } else {
+            (self.0, State::Clean)
         }
     }
 }
 
-/// Appends one cell.
-pub(crate) fn push(cell: &[u8], charset: &'static Charset, text: &mut String) {
-    match std::str::from_utf8(cell) {
-        Ok(ascii) if charset == UTF_8 || cell.is_ascii() => text.push_str(ascii),
-        _ => text.push_str(&charset.decode_without_bom_handling(cell).0),
+/// Appends one cell; `false` when bytes of it are explained by nothing.
+pub(crate) fn push(cell: &[u8], charset: &'static Charset, text: &mut String) -> bool {
+    if cell.is_ascii() {
+        // What is ASCII is UTF-8: this is a copy.
+        text.push_str(std::str::from_utf8(cell).unwrap_or(""));
+        return true;
     }
+    if charset == UTF_8
+        && let Ok(cell) = std::str::from_utf8(cell)
+    {
+        text.push_str(cell);
+        return true;
+    }
+    let mut decoder = charset.new_decoder_without_bom_handling();
+    let room = decoder.max_utf8_buffer_length(cell.len());
+    text.reserve(room.unwrap_or(cell.len() * 3));
+    !decoder.decode_to_string(cell, text, true).2
 }
 
 #[cfg(test)]

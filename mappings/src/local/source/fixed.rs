@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use renkei_core::{Code, Finding, Severity};
 
 use super::decode::{self, Encoding, State};
+use super::odd::Odd;
 use super::rows::Rows;
 use super::{Unusable, refuse};
 
@@ -77,6 +78,19 @@ impl Fixed {
         encoding: Encoding,
         findings: &mut Vec<Finding>,
     ) -> Result<Rows, Unusable> {
+        let mut odd = Odd::default();
+        let rows = self.read_piece(bytes, encoding, &mut odd)?;
+        odd.into(findings);
+        Ok(rows)
+    }
+
+    /// The same for a piece of a file, which ends where a record does.
+    pub(crate) fn read_piece(
+        &self,
+        bytes: &[u8],
+        encoding: Encoding,
+        findings: &mut Odd,
+    ) -> Result<Rows, Unusable> {
         let mut rows = Rows::new(self.columns().len());
         let records = self.records(bytes, findings, &mut rows);
         let place = |record: &[u8]| {
@@ -98,11 +112,13 @@ impl Fixed {
         }
         let decoder = decode::open(b"", encoding).1;
         for ((number, record), kind) in records.iter().zip(&kinds) {
-            let at = format!("record {number}");
+            let at = || format!("record {number}");
             match kind {
                 None => {
-                    let finding = Finding::new(Code::MAP_ROW_SHAPE, Severity::Error, at);
-                    findings.push(finding.saying("the record begins with no known kind"));
+                    findings.push(|| {
+                        Finding::new(Code::MAP_ROW_SHAPE, Severity::Error, at())
+                            .saying("the record begins with no known kind")
+                    });
                     let (start, end) = place(record);
                     rows.lose(start, end, *number);
                 }
@@ -112,7 +128,8 @@ impl Fixed {
                         parts.extend(joined.get(&(join.kind, self.own_key(join, record))));
                     }
                     if parts.len() <= self.joins.len() {
-                        findings.push(Finding::new(Code::MAP_JOIN_MISSING, Severity::Error, at));
+                        findings
+                            .push(|| Finding::new(Code::MAP_JOIN_MISSING, Severity::Error, at()));
                         let (start, end) = place(record);
                         rows.lose(start, end, *number);
                         continue;
@@ -141,7 +158,7 @@ impl Fixed {
     /// The records rows are joined with that an input does not hold.
     fn missing<'b>(&self, bytes: &'b [u8]) -> HashSet<(usize, Key<'b>)> {
         let (mut wanted, mut there) = (HashSet::new(), HashSet::new());
-        for (_, record) in self.records(bytes, &mut Vec::new(), &mut Rows::default()) {
+        for (_, record) in self.records(bytes, &mut Odd::default(), &mut Rows::default()) {
             let kind = self.kind(record);
             for join in &self.joins {
                 if kind == Some(self.rows) {
@@ -168,7 +185,7 @@ impl Fixed {
         let wanted = self.missing(bytes);
         let mut found: BTreeMap<(usize, Key<'_>), Option<&[u8]>> = BTreeMap::new();
         for other in others {
-            for (_, record) in self.records(other, &mut Vec::new(), &mut Rows::default()) {
+            for (_, record) in self.records(other, &mut Odd::default(), &mut Rows::default()) {
                 let kind = self.kind(record);
                 for join in self.joins.iter().filter(|join| Some(join.kind) == kind) {
                     let key = (join.kind, self.their_key(join, record));
@@ -202,12 +219,14 @@ impl Fixed {
     fn records<'b>(
         &self,
         bytes: &'b [u8],
-        findings: &mut Vec<Finding>,
+        findings: &mut Odd,
         rows: &mut Rows,
     ) -> Vec<(u32, &'b [u8])> {
         let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0x1A);
         let mut records = Vec::new();
         let mut rest = bytes;
+        // Where the line ends, counted from the end of the input: looked for once per line.
+        let mut line_end = usize::MAX;
         for number in 1.. {
             let skip = rest
                 .iter()
@@ -217,8 +236,12 @@ impl Fixed {
             if rest.is_empty() {
                 break;
             }
+            rows.records = number;
             let full = self.length.min(rest.len());
-            let line = rest.iter().position(is_end).unwrap_or(rest.len());
+            if line_end > rest.len() {
+                line_end = rest.len() - rest.iter().position(is_end).unwrap_or(rest.len());
+            }
+            let line = rest.len() - line_end;
             let (record, behind) = rest.split_at(if line < full { line } else { full });
             rest = behind;
             let mut problem = "";
@@ -244,8 +267,10 @@ impl Fixed {
                 } else {
                     Severity::Info
                 };
-                let at = format!("record {number}");
-                findings.push(Finding::new(Code::MAP_ROW_SHAPE, severity, at).saying(problem));
+                findings.push(|| {
+                    Finding::new(Code::MAP_ROW_SHAPE, severity, format!("record {number}"))
+                        .saying(problem)
+                });
                 if is_lost {
                     rows.lose(start, end, number);
                     continue;
@@ -274,7 +299,7 @@ impl Fixed {
         number: u32,
         decoder: decode::Rows,
         rows: &mut Rows,
-        findings: &mut Vec<Finding>,
+        findings: &mut Odd,
     ) {
         let own = &self.kinds[self.rows];
         let times = own
@@ -310,12 +335,10 @@ impl Fixed {
             rows.end_row(number);
         }
         if state == State::Broken {
-            let at = format!("record {number}");
-            findings.push(Finding::new(
-                Code::CHARSET_UNDECODABLE,
-                Severity::Warning,
-                at,
-            ));
+            findings.push(|| {
+                let at = format!("record {number}");
+                Finding::new(Code::CHARSET_UNDECODABLE, Severity::Warning, at)
+            });
         }
     }
 }

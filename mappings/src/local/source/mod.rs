@@ -8,6 +8,7 @@ use renkei_hl7v2::Repetition;
 pub(crate) mod decode;
 pub(crate) mod fixed;
 pub(crate) mod json;
+pub(crate) mod odd;
 pub(crate) mod rows;
 pub(crate) mod segments;
 pub(crate) mod sheet;

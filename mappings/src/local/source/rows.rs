@@ -1,9 +1,10 @@
 //! Rows and cells: CSV, TSV, and what fixed-width records and sheets become.
 
-use renkei_core::{Code, Finding, Severity, limits};
+use renkei_core::{Code, Finding, MapError, Severity, limits};
 use unicode_normalization::UnicodeNormalization;
 
 use super::decode::{self, Encoding, State};
+use super::odd::Odd;
 use super::{Unusable, refuse};
 
 /// All rows of an input, decoded, in one text.
@@ -25,6 +26,10 @@ pub(crate) struct Rows {
     pieces: Vec<(u32, u32)>,
     /// How many of them there are up to the end of each row.
     piece_ends: Vec<u32>,
+    /// Where reading ended, in bytes of the input; before its end only when more was said to follow.
+    pub(crate) tail: usize,
+    /// Fixed records there were, whatever became of them.
+    pub(crate) records: u32,
 }
 
 impl Rows {
@@ -39,7 +44,7 @@ impl Rows {
         self.lines.len()
     }
 
-    /// One cell, without blanks at its ends.
+    /// One cell; blanks at its ends were left out when it was written.
     pub(crate) fn cell(&self, row: usize, column: usize) -> &str {
         if column >= self.width {
             return "";
@@ -49,7 +54,7 @@ impl Rows {
             return "";
         }
         let start = at.checked_sub(1).map_or(0, |before| self.ends[before]) as usize;
-        self.text[start..self.ends[at] as usize].trim()
+        &self.text[start..self.ends[at] as usize]
     }
 
     /// Where a row stands in the input.
@@ -103,6 +108,16 @@ impl Rows {
     }
 
     fn end_cell(&mut self) {
+        let start = self.ends.last().copied().unwrap_or(0) as usize;
+        let cell = &self.text[start..];
+        // Most cells are printable at both ends, which is cheaper to see than white space of any kind.
+        let is_bare = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_graphic);
+        if !is_bare(cell.as_bytes().first()) || !is_bare(cell.as_bytes().last()) {
+            let end = start + cell.trim_end().len();
+            self.text.truncate(end);
+            let ahead = end - start - self.text[start..].trim_start().len();
+            self.text.drain(start..start + ahead);
+        }
         self.ends
             .push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
     }
@@ -147,21 +162,44 @@ impl Delimited {
         encoding: Encoding,
         findings: &mut Vec<Finding>,
     ) -> Result<Rows, Unusable> {
+        let mut odd = Odd::default();
+        let rows = self.read_piece(bytes, encoding, false, &mut odd)?;
+        odd.into(findings);
+        Ok(rows)
+    }
+
+    /// Where the rows begin; `None` when the header is not whole.
+    pub(crate) fn head(&self, body: &[u8]) -> Option<usize> {
+        let mut records = Records::new(body, self.delimiter);
+        for _ in 0..self.header {
+            records.read(&mut csv::ByteRecord::new())?;
+        }
+        let end = records.end();
+        let is_cut = body.get(end) == Some(&b'\n') && body[..end].ends_with(b"\r");
+        Some(end + usize::from(is_cut))
+    }
+
+    /// Reads the rows of a piece of a file that begins with its header. When more follows it, a last record
+    /// whose quote is open is left for the next piece; one as long as the piece is not.
+    pub(crate) fn read_piece(
+        &self,
+        bytes: &[u8],
+        encoding: Encoding,
+        more_follows: bool,
+        findings: &mut Odd,
+    ) -> Result<Rows, Unusable> {
         let (body, decoder, state) = decode::open(bytes, encoding);
         if state == State::Broken {
-            findings.push(Finding::new(
-                Code::CHARSET_UNDECODABLE,
-                Severity::Warning,
-                "row 1",
-            ));
+            findings.push(|| Finding::new(Code::CHARSET_UNDECODABLE, Severity::Warning, "row 1"));
         }
         let mut records = Records::new(&body, self.delimiter);
         let mut places: Vec<Option<usize>> = (0..self.columns.len()).map(Some).collect();
         let mut width = self.columns.len();
         for number in 1..=self.header {
-            let Some((record, _)) = records.next() else {
+            let mut record = csv::ByteRecord::new();
+            if records.read(&mut record).is_none() {
                 return Err(refuse("row 1"));
-            };
+            }
             if self.by_name && number == self.header {
                 let (charset, _) = decoder.of_row(record.as_slice());
                 let names: Vec<String> = record
@@ -185,44 +223,59 @@ impl Delimited {
                 *known = true;
             }
         }
-        while let Some((record, line)) = records.next() {
+        rows.tail = body.len();
+        let mut record = csv::ByteRecord::new();
+        let mut is_first = true;
+        while let Some(line) = records.read(&mut record) {
+            let (start, end) = records.bytes();
+            let may_go_on = more_follows && !std::mem::take(&mut is_first);
+            if may_go_on && records.end() == body.len() && is_open(&body[start..end]) {
+                rows.tail = start;
+                break;
+            }
+            if rows.ends.len() + rows.lost.len() > limits::LOCAL_CELLS {
+                return Err(Unusable(MapError {
+                    code: Code::MAP_LIMIT,
+                    at: format!("row {line}"),
+                }));
+            }
             if record.iter().all(|cell| cell.trim_ascii().is_empty()) {
                 continue;
             }
-            if !self.fits(&record, width) {
-                let (start, mut end) = records.bytes();
-                if records.restart_behind_line() {
-                    // A quote opened and never closed: only its line is lost.
-                    end = records.end();
-                }
+            let has_swallowed = self.has_swallowed(&body[start..end], width);
+            if has_swallowed || !self.fits(&record, width) {
+                let cells = record.len();
+                // A quote opened and never closed: only its line is lost.
+                let restarts = records.restart_behind_line();
+                let end = if restarts { records.end() } else { end };
                 rows.lose(start, end, line);
-                let text = format!("the row has {} cells, the layout {width}", record.len());
-                findings.push(
+                findings.push(|| {
+                    let text = if has_swallowed {
+                        "a quote is opened in the row and not closed".to_owned()
+                    } else {
+                        format!("the row has {cells} cells, the layout {width}")
+                    };
                     Finding::new(Code::MAP_ROW_SHAPE, Severity::Error, format!("row {line}"))
-                        .saying(text),
-                );
+                        .saying(text)
+                });
                 continue;
             }
-            let (start, end) = records.bytes();
             rows.made_of(start, end);
-            let (charset, state) = decoder.of_row(record.as_slice());
-            match state {
-                State::Clean => {}
-                State::Other => findings.push(Finding::new(
-                    Code::CHARSET_MISMATCH,
-                    Severity::Warning,
-                    format!("row {line}"),
-                )),
-                State::Broken => findings.push(Finding::new(
-                    Code::CHARSET_UNDECODABLE,
-                    Severity::Warning,
-                    format!("row {line}"),
-                )),
-            }
+            let (charset, mut state) = decoder.guess(record.as_slice());
             for place in &places {
                 let cell = place.and_then(|at| record.get(at)).unwrap_or(b"");
-                decode::push(cell, charset, &mut rows.text);
+                if !decode::push(cell, charset, &mut rows.text) {
+                    state = State::Broken;
+                }
                 rows.end_cell();
+            }
+            let code = match state {
+                State::Clean => None,
+                State::Other => Some(Code::CHARSET_MISMATCH),
+                State::Broken => Some(Code::CHARSET_UNDECODABLE),
+            };
+            if let Some(code) = code {
+                findings.push(|| Finding::new(code, Severity::Warning, format!("row {line}")));
             }
             for (at, cell) in record.iter().enumerate().take(width) {
                 if !known[at] && !cell.trim_ascii().is_empty() {
@@ -237,11 +290,7 @@ impl Delimited {
     }
 
     /// Where each column of the mapping stands in the file.
-    fn places(
-        &self,
-        names: &[String],
-        findings: &mut Vec<Finding>,
-    ) -> Result<Vec<Option<usize>>, Unusable> {
+    fn places(&self, names: &[String], findings: &mut Odd) -> Result<Vec<Option<usize>>, Unusable> {
         let mut places = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
             let key = header_key(&column.header);
@@ -249,10 +298,11 @@ impl Delimited {
                 .iter()
                 .position(|name| *name == key && !key.is_empty());
             if place.is_none() && !key.is_empty() {
-                let text = format!("the file has no column `{}`", column.header);
-                let at = format!("row {}", self.header);
-                findings
-                    .push(Finding::new(Code::MAP_COLUMN_MISSING, Severity::Error, at).saying(text));
+                findings.push(|| {
+                    let text = format!("the file has no column `{}`", column.header);
+                    let at = format!("row {}", self.header);
+                    Finding::new(Code::MAP_COLUMN_MISSING, Severity::Error, at).saying(text)
+                });
             }
             places.push(place);
         }
@@ -260,6 +310,14 @@ impl Delimited {
             return Err(refuse(&format!("row {}", self.header)));
         }
         Ok(places)
+    }
+
+    /// Whether a record runs over lines of which one would be a row by itself: then a quote was opened that
+    /// nobody closed, and other patients' rows look like the text of one cell.
+    fn has_swallowed(&self, record: &[u8], width: usize) -> bool {
+        let mut lines = record.split(|byte| *byte == b'\n').skip(1);
+        let cells = |line: &[u8]| 1 + line.iter().filter(|byte| **byte == self.delimiter).count();
+        width > 1 && lines.any(|line| cells(line) == width)
     }
 
     fn fits(&self, record: &csv::ByteRecord, width: usize) -> bool {
@@ -275,6 +333,11 @@ impl Delimited {
                 || (cells < width && self.ragged)
                 || (cells > width && surplus_is_blank()))
     }
+}
+
+/// Whether a record ends inside quotes, as far as their number tells.
+fn is_open(record: &[u8]) -> bool {
+    record.iter().filter(|byte| **byte == b'"').count() % 2 == 1
 }
 
 /// Records of a delimited file with the line they begin at.
@@ -311,9 +374,9 @@ impl<'b> Records<'b> {
             .from_reader(body)
     }
 
-    fn next(&mut self) -> Option<(csv::ByteRecord, u32)> {
-        let mut record = csv::ByteRecord::new();
-        match self.reader.read_byte_record(&mut record) {
+    /// Reads the next record over the last one; gives its line.
+    fn read(&mut self, record: &mut csv::ByteRecord) -> Option<u32> {
+        match self.reader.read_byte_record(record) {
             Ok(true) => {}
             // Reading from memory with flexible widths does not fail.
             Ok(false) | Err(_) => return None,
@@ -327,8 +390,7 @@ impl<'b> Records<'b> {
             .take_while(|byte| matches!(byte, b'\r' | b'\n'));
         let skipped = ends.filter(|byte| **byte == b'\n').count() as u64;
         self.last_line = self.lines + position.map_or(0, csv::Position::line) + skipped;
-        let line = u32::try_from(self.last_line).unwrap_or(u32::MAX);
-        Some((record, line))
+        Some(u32::try_from(self.last_line).unwrap_or(u32::MAX))
     }
 
     /// Where the last record ends in the body, or the reader begins anew; 0 before the first.
