@@ -92,7 +92,12 @@ fn a_workbook_has_dates_and_a_header_row() {
     assert_eq!(rows[1]["at"], "2025-01-11T07:00:00+09:00");
     assert_eq!(rows[1]["value"], "0.02未満");
     assert_eq!(rows[2]["value"], "98");
-    for bytes in [&bytes[..200], b"PK\x05\x06".as_slice(), b"".as_slice()] {
+    let broken = |name: &str| std::fs::read(cases::fixtures().join("mappings").join(name)).unwrap();
+    let (backwards, endless) = (
+        broken("cells-backwards.xlsx"),
+        broken("column-without-end.xlsx"),
+    );
+    for bytes in [&bytes[..200], b"PK\x05\x06", b"", &backwards, &endless] {
         let input = Input {
             bytes,
             received_at: "2025-03-01T00:00:00Z".parse().unwrap(),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::Cursor;
+use std::panic::catch_unwind;
 
 use calamine::{Data, DataRef, Reader as _, Xlsx};
 use renkei_core::{Finding, limits};
@@ -57,8 +58,14 @@ impl Sheet {
         Ok(Cow::Owned(marked))
     }
 
-    /// The sheet as CSV, line for row, so that places in findings are those Excel shows.
+    /// The sheet as CSV. The reader of workbooks counts without looking, and is built to stop where a number
+    /// of a broken one is too large (`Cargo.toml`): that is a workbook that cannot be read.
     fn as_csv(&self, bytes: &[u8]) -> Result<Vec<u8>, Unusable> {
+        catch_unwind(|| self.cells_as_csv(bytes)).unwrap_or_else(|_| Err(refuse("workbook")))
+    }
+
+    /// Line for row, so that places in findings are those Excel shows.
+    fn cells_as_csv(&self, bytes: &[u8]) -> Result<Vec<u8>, Unusable> {
         if unpacked_size(bytes).is_none_or(|size| size > UNPACKED_BYTES) {
             return Err(refuse("workbook"));
         }
@@ -80,13 +87,19 @@ impl Sheet {
         let mut bytes = 0;
         while let Some(cell) = cells.next_cell().map_err(|_| refuse("sheet"))? {
             let (line, column) = cell.get_position();
-            if column as usize >= limits::LOCAL_COLUMNS || line < current {
+            let value = text(cell.get_value().clone());
+            let is_beyond = column as usize >= limits::LOCAL_COLUMNS;
+            if is_beyond && value.is_empty() {
                 continue;
+            }
+            // Cells stand in their order; a file that says otherwise, or names one twice, is not believed.
+            let is_next = line > current || (line == current && column as usize >= row.len());
+            if is_beyond || !is_next {
+                return Err(refuse("sheet"));
             }
             // Rows without a cell are not in the file; a few are filled, so that line numbers stay right.
             bytes += (line - current) as usize;
-            let text = text(cell.get_value().clone());
-            bytes += text.len() + 1;
+            bytes += value.len() + 1;
             if bytes > limits::LOCAL_INPUT_BYTES {
                 return Err(refuse("sheet"));
             }
@@ -97,7 +110,7 @@ impl Sheet {
             while row.len() < column as usize {
                 row.push(String::new());
             }
-            row.push(text);
+            row.push(value);
         }
         finish(&mut writer, &mut row);
         writer.into_inner().map_err(|_| refuse("sheet"))
