@@ -1,32 +1,36 @@
 //! A running hub: ledger, inbox, engine, couriers, sources, and how they start, are woken and drain.
 //!
 //! Wake by signal and by timer; a signal carries no data. Whoever misses one looks at the database
-//! again within [`LOOK_AGAIN`].
+//! again within half a second.
 
-use std::collections::HashMap;
+mod ends;
+mod house;
+mod rooms;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use renkei_adapters::{folder, jetstream, mcs, mllp, push, ssmix2, vital_link, ward};
-use renkei_core::{BoxError, Clock, Shutdown, Sink, SinkName, Source, SourceName, chain, limits};
-use tokio::sync::{Notify, watch};
+use renkei_adapters::jetstream;
+use renkei_core::{BoxError, Clock, Shutdown, SinkName, SourceName, limits};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
+
+pub use ends::sinks;
+use ends::{Sources, peers, sources};
+use rooms::{or_later, run_courier, run_engine};
 
 use crate::beds::room::Room;
-use crate::config::file::{PeerAdapter, SourceAdapter};
 use crate::config::{Checked, Setup};
-use crate::engine::{Did, Engine, FULL};
-use crate::hands::{Hands, beyond};
+use crate::engine::Engine;
 use crate::inbox::gate::Gate;
 use crate::inbox::space::Space;
 use crate::inbox::{Parts, Writer};
 use crate::normalize::live::{self, Live};
-use crate::observe::pulse::{Part, Pulse, Stage};
+use crate::observe::pulse::{Pulse, Stage};
 use crate::observe::{self, Watching};
 use crate::outbox::breaker::Breaker;
 use crate::outbox::{Courier, InFlight};
@@ -37,19 +41,6 @@ use crate::store::search;
 use crate::store::sql::{Access, Database};
 use crate::store::{Store, StoreError};
 use crate::wake::Wake;
-
-/// How long a lost signal or another process's write may go unnoticed.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// How long a room lets work gather once there is some: each statement costs the same for one message as
-/// for a hundred. Longer while much comes: nobody hears of it, and it is done with fewer statements. A
-/// full group is followed by the next at once.
-const GATHER: Duration = Duration::from_millis(10);
-const GATHER_MUCH: Duration = Duration::from_millis(50);
-/// That many in the last group are much.
-const MUCH: usize = 4;
-/// How long a room waits when there was no room: what it does would fail again, and a peer would hear the
-/// same again and again.
-const NO_ROOM: Duration = Duration::from_secs(1);
 
 /// A hub that has been built and not yet started.
 pub struct Hub {
@@ -394,107 +385,6 @@ impl Hub {
             });
         }
     }
-
-    /// Waits for the end; meanwhile notices what other processes wrote.
-    async fn watch(
-        &self,
-        mut version: i64,
-        stop: &CancellationToken,
-        rooms: &mut JoinSet<Result<(), HubError>>,
-        running: &mut JoinSet<Result<(), HubError>>,
-    ) -> Result<(), HubError> {
-        let mut hands = Hands::default();
-        self.pulse.beat(Part::Ledger);
-        let mut look = tokio::time::Instant::now() + LOOK_AGAIN;
-        loop {
-            self.pulse.beat(Part::Hub);
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = self.fatal.cancelled() => return Err(StoreError::Broken("the ledger failed at a write".into()).into()),
-                Some(ended) = rooms.join_next() => return ended.unwrap_or_else(|error| Err(StoreError::Broken(Box::new(error)).into())),
-                Some(ended) = running.join_next() => match ended {
-                    Ok(Ok(())) if stop.is_cancelled() => return Ok(()),
-                    Ok(Ok(())) => {}
-                    // One source that needs an operator does not stop the others.
-                    Ok(Err(error)) => error!(error = %chain(&error), "a source stopped"),
-                    Err(error) => error!(error = %chain(&error), "a source ended unexpectedly"),
-                },
-                () = self.wake.elsewhere.notified() => {
-                    or_later(self.inbox.look_for_ended().await, "senders are told later")?;
-                    continue;
-                }
-                () = tokio::time::sleep_until(look) => {}
-            }
-            look = tokio::time::Instant::now() + LOOK_AGAIN;
-            match self.look_around(&mut version, &mut hands).await {
-                Ok(()) => {}
-                Err(error) if error.passes() => {
-                    warn!(error = %chain(&error), "the ledger could not be looked at");
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Notices what other processes wrote, and writes down what is written now and then.
-    async fn look_around(&self, version: &mut i64, hands: &mut Hands) -> Result<(), StoreError> {
-        let now = self.store.data_version().await?;
-        self.pulse.beat(Part::Ledger);
-        if now != *version {
-            self.refresh().await?;
-            *version = now;
-            self.wake.look();
-        }
-        self.inbox.look_for_ended().await?;
-        self.keep_house(hands).await
-    }
-
-    /// What has to be written down now and then: who was turned away, and that the clock was set back.
-    async fn keep_house(&self, hands: &mut Hands) -> Result<(), StoreError> {
-        let turned_away = self.gate.turned_away_so_far();
-        if turned_away > 0 {
-            self.store.count("intake.not_enrolled", turned_away).await?;
-            self.gate.counted(turned_away);
-        }
-        let now = self.clock.now();
-        if hands.were_set_back(now) {
-            let settled = beyond(now, self.configured.settle.at_most);
-            let tried = beyond(now, self.longest_wait);
-            let due = self.store.catch_up(now, settled, tried).await?;
-            if due > 0 {
-                warn!(
-                    due,
-                    "the clock was set back; what it would have made wait is due now"
-                );
-                self.wake.look();
-            }
-        }
-        hands.see(now);
-        Ok(())
-    }
-
-    /// Takes over what operators decided: who is enrolled, how far each sink may go.
-    async fn refresh(&self) -> Result<(), StoreError> {
-        self.gate.enrol(self.store.enrolled().await?);
-        let overrides = self.store.overrides().await?;
-        let mut setup = (*self.configured).clone();
-        let mut paused = Vec::new();
-        for change in overrides {
-            if let (Some(mode), Some(sink)) = (change.mode, setup.sinks.get_mut(&change.sink)) {
-                sink.mode = mode;
-            }
-            if change.paused {
-                paused.push(change.sink);
-            }
-        }
-        if let Ok(mut shared) = self.setup.write() {
-            *shared = Arc::new(setup);
-        }
-        if let Ok(mut shared) = self.paused.write() {
-            *shared = paused;
-        }
-        Ok(())
-    }
 }
 
 /// The token as adapters see it.
@@ -504,186 +394,4 @@ pub(crate) fn shutdown(token: &CancellationToken) -> Shutdown {
         move || asked.is_cancelled(),
         move || Box::pin(waited.clone().cancelled_owned()),
     )
-}
-
-/// What may go well later is tried again then; anything else ends the hub.
-fn or_later<T>(done: Result<T, StoreError>, what: &str) -> Result<Option<T>, HubError> {
-    match done {
-        Ok(done) => Ok(Some(done)),
-        Err(error) if error.passes() => {
-            warn!(error = %chain(&error), "{what}, trying again");
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-async fn run_engine(
-    engine: Arc<Engine>,
-    wake: Wake,
-    pulse: Arc<Pulse>,
-    stop: CancellationToken,
-) -> Result<(), HubError> {
-    loop {
-        pulse.beat(Part::Engine);
-        let Some(did) = or_later(engine.step().await, "not processed")? else {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(NO_ROOM) => continue,
-            }
-        };
-        if did == Did::Work {
-            wake.say();
-            if stop.is_cancelled() {
-                return Ok(());
-            }
-            tokio::time::sleep(gather(engine.last())).await;
-            continue;
-        }
-        let next = or_later(engine.next_due().await, "not looked at")?.flatten();
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = wake.stored.notified() => tokio::time::sleep(gather(0)).await,
-            () = tokio::time::sleep(until(next, engine.clock.now())) => {}
-        }
-    }
-}
-
-async fn run_courier(
-    mut courier: Courier,
-    outbox: Arc<Notify>,
-    paused: Arc<RwLock<Vec<SinkName>>>,
-    pulse: Arc<Pulse>,
-    stop: CancellationToken,
-) -> Result<(), HubError> {
-    loop {
-        pulse.sink(&courier.name, courier.breaker.open_until().is_some());
-        let signal = outbox.notified();
-        let is_paused = paused
-            .read()
-            .is_ok_and(|paused| paused.contains(&courier.name));
-        let did = if is_paused {
-            Did::Nothing
-        } else {
-            match or_later(courier.step().await, "not delivered, or not noted")? {
-                Some(did) => did,
-                None => tokio::select! {
-                    () = stop.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(NO_ROOM) => continue,
-                },
-            }
-        };
-        if did == Did::Work && !stop.is_cancelled() {
-            tokio::time::sleep(gather(courier.last)).await;
-            continue;
-        }
-        let next = or_later(courier.next_due().await, "not looked at")?.flatten();
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = signal => tokio::time::sleep(gather(0)).await,
-            () = tokio::time::sleep(until(next, courier.clock.now())) => {}
-        }
-    }
-}
-
-/// How long to wait for more, by how much the last group held.
-fn gather(last: usize) -> Duration {
-    match last {
-        FULL => Duration::ZERO,
-        MUCH.. => GATHER_MUCH,
-        _ => GATHER,
-    }
-}
-
-/// The wait until a timer, never longer than [`LOOK_AGAIN`] and never a busy loop.
-fn until(next: Option<Timestamp>, now: Timestamp) -> Duration {
-    let wait = next.map_or(LOOK_AGAIN, |next| {
-        Duration::try_from(next.duration_since(now)).unwrap_or(Duration::ZERO)
-    });
-    wait.clamp(Duration::from_millis(5), LOOK_AGAIN)
-}
-
-type Sinks = HashMap<SinkName, Arc<dyn Sink>>;
-type Sources = Vec<(SourceName, Arc<dyn Source>)>;
-
-/// The sinks of a configuration, for asking them without running a hub.
-///
-/// # Errors
-/// [`HubError::Peer`] names the one that cannot be built.
-pub fn sinks(
-    checked: &Checked,
-    clock: &Arc<dyn Clock>,
-) -> Result<HashMap<SinkName, Arc<dyn Sink>>, HubError> {
-    Ok(peers(checked, clock)?.0)
-}
-
-fn peers(checked: &Checked, clock: &Arc<dyn Clock>) -> Result<(Sinks, Sources), HubError> {
-    let (mut sinks, mut back): (Sinks, Sources) = (HashMap::new(), Vec::new());
-    for (name, peer) in &checked.peers {
-        let (clock, wire) = (clock.clone(), checked.dialect(name));
-        let built = match &peer.adapter {
-            PeerAdapter::Mcs(config) => mcs::build(name, (**config).clone(), clock, wire),
-            PeerAdapter::VitalLink(config) => {
-                vital_link::build(name, (**config).clone(), clock, wire)
-            }
-            PeerAdapter::Ward(config) => ward::build(name, config.clone(), clock, wire),
-            PeerAdapter::Jetstream(config) => jetstream::build(name, config.clone()),
-        };
-        let (sink, source) = built.map_err(|problem| HubError::Peer {
-            name: name.clone(),
-            source: Box::new(problem),
-        })?;
-        sinks.insert(name.clone(), sink);
-        back.extend(source.map(|source| (SourceName::new(name.as_str()), source)));
-    }
-    Ok((sinks, back))
-}
-
-async fn sources(
-    checked: &Checked,
-    clock: &Arc<dyn Clock>,
-) -> Result<(Sources, Vec<(SourceName, SocketAddr)>), HubError> {
-    let (mut sources, mut listening): (Sources, _) = (Vec::new(), Vec::new());
-    for (name, source) in &checked.sources {
-        let failed = |source| HubError::Source {
-            name: name.clone(),
-            source,
-        };
-        let built: Arc<dyn Source> = match &source.adapter {
-            SourceAdapter::Mllp(config) => {
-                let bound = mllp::Mllp::bind(name.clone(), config.clone())
-                    .await
-                    .map_err(failed)?
-                    .with_clock(clock.clone());
-                if let Ok(address) = bound.local_addr() {
-                    listening.push((name.clone(), address));
-                }
-                Arc::new(bound)
-            }
-            SourceAdapter::Ssmix2(config) => {
-                Arc::new(ssmix2::Ssmix2::new(name.clone(), config.clone()).map_err(failed)?)
-            }
-            SourceAdapter::Folder(config) => {
-                let reader = checked.mapping_of(name, source);
-                let folder = folder::Folder::new(name.clone(), config.clone()).map_err(failed)?;
-                Arc::new(folder.cut_by(reader.cutter(&config.facility, clock.clone())))
-            }
-            SourceAdapter::Push(config) => {
-                let cutter = checked
-                    .mapping_of(name, source)
-                    .cutter(&config.facility, clock.clone());
-                let bound = push::Push::bind(name.clone(), config.clone(), cutter, clock.clone())
-                    .map_err(failed)?;
-                if let Ok(address) = bound.local_addr() {
-                    listening.push((name.clone(), address));
-                }
-                Arc::new(bound)
-            }
-            SourceAdapter::Jetstream(config) => {
-                Arc::new(jetstream::Source::new(name.clone(), config.clone()).map_err(failed)?)
-            }
-        };
-        sources.push((name.clone(), built));
-    }
-    Ok((sources, listening))
 }
