@@ -310,6 +310,21 @@ async fn ordered_in_another_file(on: On) {
     drop_file(&hub, "centre", "again.dat", &result("k9", "TEST"));
     taken(&hub, "centre", "again.dat").await;
     assert_eq!(hub.office.bodies("Observation").await.len(), 2);
+
+    // A dry run finds it among the files it is given.
+    let desk = tempfile::tempdir().unwrap();
+    std::fs::write(desk.path().join("orders.dat"), order("k1", "A")).unwrap();
+    std::fs::write(desk.path().join("results.dat"), result("k1", "TEST")).unwrap();
+    let both = [
+        "map",
+        "orders.dat",
+        "results.dat",
+        "--with",
+        "builtin/lab-256",
+    ];
+    let (code, said, complaint) = renkei(&both, desk.path()).await;
+    assert_eq!(code, 0, "{complaint}");
+    assert!(said.contains("Observation"), "{said}");
 }
 
 /// A patient as another chart's published interface answers it, by mapping only.

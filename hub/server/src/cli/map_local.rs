@@ -305,7 +305,7 @@ pub fn dry_run(
     };
     let mut exit = Exit::Done;
     for path in files {
-        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let bytes = with_partners(&mapping, path, files)?;
         let file = path.display().to_string();
         let mut index = 0;
         let now = SystemClock.now();
@@ -333,6 +333,22 @@ pub fn dry_run(
         }))?);
     }
     Ok(exit)
+}
+
+/// A file, with the records it lacks out of those it is given with: a laboratory may send orders and results
+/// in files of their own.
+fn with_partners(mapping: &Mapping, path: &Path, files: &[PathBuf]) -> anyhow::Result<Vec<u8>> {
+    let read = |path: &Path| std::fs::read(path).with_context(|| path.display().to_string());
+    let bytes = read(path)?;
+    if !mapping.lacks_partners(&bytes) {
+        return Ok(bytes);
+    }
+    let others = files.iter().filter(|other| *other != path);
+    let others = others
+        .map(|other| read(other))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let others: Vec<&[u8]> = others.iter().map(Vec::as_slice).collect();
+    Ok(mapping.completed(&bytes, &others).unwrap_or(bytes))
 }
 
 /// One piece as one line of JSON, numbers spelled as they are.
