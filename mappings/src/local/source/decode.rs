@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{EUC_JP, Encoding as Charset, ISO_2022_JP, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{
+    CoderResult, EUC_JP, Encoding as Charset, ISO_2022_JP, SHIFT_JIS, UTF_8, UTF_16BE, UTF_16LE,
+};
 
 /// What a mapping says about the encoding of its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,10 +162,19 @@ pub(crate) fn push(cell: &[u8], charset: &'static Charset, text: &mut String) ->
         text.push_str(cell);
         return true;
     }
+    // Not into the text itself: the decoder would touch all the room there is behind its end for each cell.
     let mut decoder = charset.new_decoder_without_bom_handling();
-    let room = decoder.max_utf8_buffer_length(cell.len());
-    text.reserve(room.unwrap_or(cell.len() * 3));
-    !decoder.decode_to_string(cell, text, true).2
+    let (mut rest, mut is_whole) = (cell, true);
+    let mut room = [0; 512];
+    loop {
+        let (result, read, written, replaced) = decoder.decode_to_utf8(rest, &mut room, true);
+        text.push_str(std::str::from_utf8(&room[..written]).unwrap_or(""));
+        is_whole &= !replaced;
+        rest = &rest[read..];
+        if result == CoderResult::InputEmpty {
+            return is_whole;
+        }
+    }
 }
 
 #[cfg(test)]
