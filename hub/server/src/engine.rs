@@ -54,7 +54,7 @@ const CONFLICTS: u32 = 16;
 /// in a row, with pauses, mean that this message can never be written.
 const CONFLICTS_OF_ONE: u32 = 128;
 /// Notices settled in one transaction at most.
-const SETTLE_BATCH: usize = 64;
+const SETTLE_BATCH: usize = 128;
 
 /// Everything the engine works with.
 pub struct Engine {
