@@ -51,6 +51,20 @@ pub(crate) struct Compiler<'l> {
 }
 
 impl<'l> Compiler<'l> {
+    /// The hash of a file of `kind`: of its texts, and of every table it asks.
+    pub(crate) fn hash(&self, kind: &str, texts: &[String]) -> String {
+        let mut parts = vec![kind.to_owned()];
+        parts.extend(texts.iter().cloned());
+        let mut tables: Vec<_> = self.tables.iter().collect();
+        tables.sort_by_key(|(name, _)| name.as_str());
+        for (name, table) in tables {
+            parts.push(name.clone());
+            parts.extend(table.as_ref().map(|table| table.to_csv()));
+        }
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        renkei_core::id::hash_id(&parts)
+    }
+
     pub(crate) fn new(library: &'l dyn Library, input: Input) -> Self {
         Self {
             library,

@@ -146,20 +146,12 @@ impl Loader<'_, '_> {
             .and_then(Node::text)
             .unwrap_or("")
             .to_owned();
-        let mut parts = vec!["local mapping".to_owned()];
-        parts.extend(extended.texts.iter().cloned());
-        let mut tables: Vec<_> = self.compiler.tables.iter().collect();
-        tables.sort_by_key(|(name, _)| name.as_str());
-        for (name, table) in tables {
-            parts.push(name.clone());
-            parts.extend(table.as_ref().map(|table| table.to_csv()));
-        }
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let hash = self.compiler.hash("local mapping", &extended.texts);
         Some(Mapping {
             id,
             version,
             about,
-            hash: renkei_core::id::hash_id(&parts),
+            hash,
             plan: Arc::new(plan),
         })
     }

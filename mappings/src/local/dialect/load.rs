@@ -179,7 +179,8 @@ impl Loader<'_> {
             .iter()
             .map(|node| self.beside(node, contract))
             .collect();
-        let hash = self.hash(&root.spot.source.text);
+        let text = root.spot.source.text.to_string();
+        let hash = self.compiler.hash("dialect", &[text]);
         Some(Inner {
             id: id?,
             about: root
@@ -205,18 +206,6 @@ impl Loader<'_> {
             answers: bare(answers(self.format)),
             tests: tests.into_iter().collect::<Option<_>>()?,
         })
-    }
-
-    fn hash(&self, text: &str) -> String {
-        let mut parts = vec!["dialect".to_owned(), text.to_owned()];
-        let mut tables: Vec<_> = self.compiler.tables.iter().collect();
-        tables.sort_by_key(|(name, _)| name.as_str());
-        for (name, table) in tables {
-            parts.push(name.clone());
-            parts.extend(table.as_ref().map(|table| table.to_csv()));
-        }
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        renkei_core::id::hash_id(&parts)
     }
 
     fn contract(&mut self, root: &Node) -> Option<&'static Contract> {
