@@ -250,17 +250,13 @@ impl<'a> Chart<'a> {
             let Some((at, row, restricted, stored)) = rows.get(index) else {
                 continue;
             };
-            if seen.contains(&row.name) {
+            // A later result takes no place of one that was told.
+            if seen.contains(&row.name) || !self.may_tell(stored) {
                 continue;
             }
             seen.push(row.name.clone());
             let in_stay = stay.start.is_none_or(|start| *at >= start);
-            if row.flag.is_empty()
-                || !in_stay
-                || *restricted
-                || !self.may_tell(stored)
-                || shown.len() >= LAB_ROWS
-            {
+            if row.flag.is_empty() || !in_stay || *restricted || shown.len() >= LAB_ROWS {
                 continue;
             }
             let previous = rows
@@ -268,8 +264,10 @@ impl<'a> Chart<'a> {
                 .skip(index + 1)
                 .find(|(_, older, ..)| older.name == row.name);
             let mut row = row.clone();
-            row.previous = previous
-                .map(|(_, older, ..)| format!("{}（{}）", older.value, short_day(&older.date)));
+            if let Some((_, older, _, stored)) = previous {
+                row.previous = Some(format!("{}（{}）", older.value, short_day(&older.date)));
+                told.push(stored.logical_id.clone());
+            }
             told.push(stored.logical_id.clone());
             shown.push(row);
         }

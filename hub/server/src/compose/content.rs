@@ -132,7 +132,8 @@ fn speaker(world: &World, record: &Record) -> Speaker {
     }
 }
 
-fn patient_line(record: &Record, at: Timestamp) -> PatientLine {
+/// Who it is about, as a post names them on the day of the event.
+pub(super) fn patient_line(record: &Record, at: Timestamp) -> PatientLine {
     let born: Option<jiff::civil::Date> = record.facts.birth_date.parse().ok();
     let today = clock::in_japan(at).date();
     let age = born.and_then(|born| {

@@ -12,7 +12,10 @@ mod tests;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use renkei_core::{Draft, Item, ItemEvent, NoticeId, NoticeKind, PersonId, RecordId, Urgency};
+use renkei_core::{
+    Draft, Item, ItemEvent, NoticeContent, NoticeId, NoticeKind, PersonId, RecordId, ResourceType,
+    Urgency,
+};
 
 use crate::pipeline::Mapped;
 use crate::record::{Changes, logical_id};
@@ -35,6 +38,7 @@ pub fn update(world: &mut World, mapped: &Mapped, draft: &Draft, of: Of, changes
     if changes.versions.is_empty() {
         return;
     }
+    let mut told_inside_others = draft.items.is_empty() || !draft.withdrawals.is_empty();
     for item in &draft.items {
         let focus = logical_id(&item.focus, changes);
         let changed = changes.versions.contains(&focus)
@@ -47,12 +51,13 @@ pub fn update(world: &mut World, mapped: &Mapped, draft: &Draft, of: Of, changes
         }
         match event(item, &focus) {
             Some(event) => tell(world, mapped, of, item, event, &focus),
-            None => extend(world, mapped, of.record),
+            None => told_inside_others = true,
         }
     }
-    if draft.items.is_empty() || !draft.withdrawals.is_empty() {
-        extend(world, mapped, of.record);
+    if told_inside_others {
+        wait_for_more(world, mapped, of.record);
     }
+    look_again(world, mapped, of.record, changes);
 }
 
 /// The notice an item asks for.
@@ -217,20 +222,50 @@ fn open(
 }
 
 /// Something of the record changed that is told only inside other notices: those still settling wait
-/// a little longer, those already told look again whether a reader would see a change.
-fn extend(world: &mut World, mapped: &Mapped, record: RecordId) {
-    let followed: Vec<Notice> = world
-        .notices
-        .values()
-        .filter(|notice| {
-            notice.record == record && world.now.duration_since(notice.occurred_at) <= FOLLOWED
-        })
-        .filter(|notice| notice.version > 0 || notice.due_at.is_some())
-        .cloned()
-        .collect();
-    for notice in followed {
+/// a little longer.
+fn wait_for_more(world: &mut World, mapped: &Mapped, record: RecordId) {
+    let settling = followed(world, record, |notice| {
+        notice.version == 0 && notice.due_at.is_some()
+    });
+    for notice in settling {
         touch(world, mapped, notice, None);
     }
+}
+
+/// Notices already told look again whether a reader would see a change, where what changed is read by
+/// them (see `content::build`): a patient in hospital gets a hundred messages, few of which say anything
+/// about the admission told on the first day.
+fn look_again(world: &mut World, mapped: &Mapped, record: RecordId, changes: &Changes) {
+    let prescribed = changes.versions.iter().any(|id| {
+        let stored = world.resources.get(id);
+        stored.is_some_and(|stored| stored.kind == ResourceType::MedicationRequest)
+    });
+    let patient = world.records.get(&record);
+    let concerned = followed(world, record, |notice| {
+        let reads = |id: &String| {
+            *id == notice.focus || notice.told.contains(id) || notice.parts.contains(id)
+        };
+        let says_otherwise = |content: &Arc<NoticeContent>| {
+            patient.is_some_and(|patient| {
+                content.patient != content::patient_line(patient, notice.occurred_at)
+            })
+        };
+        notice.version > 0
+            && (changes.versions.iter().any(reads)
+                || (prescribed && notice.kind == NoticeKind::Discharge)
+                || notice.content.as_ref().is_some_and(says_otherwise))
+    });
+    for notice in concerned {
+        touch(world, mapped, notice, None);
+    }
+}
+
+/// The notices of a record that still follow corrections, of those `wanted`.
+fn followed(world: &World, record: RecordId, wanted: impl Fn(&Notice) -> bool) -> Vec<Notice> {
+    let of_record = world.notices.values().filter(|notice| {
+        notice.record == record && world.now.duration_since(notice.occurred_at) <= FOLLOWED
+    });
+    of_record.filter(|notice| wanted(notice)).cloned().collect()
 }
 
 /// Dates a notice: `after` the last part, `at_most` after the first of this round, at once for u0 and for kinds whose one
@@ -304,13 +339,15 @@ pub fn settle(world: &mut World, id: NoticeId) -> bool {
         .as_ref()
         .is_none_or(|content| **content != built.content);
     let never_told = notice.version == 0 && built.content.cancelled;
+    if !never_told {
+        notice.told = built.told;
+    }
     if never_told || (!differs && !reroute) {
         world.put_notice(notice);
         return false;
     }
     if differs {
         notice.version += 1;
-        notice.told = built.told;
         let content = Arc::new(built.content);
         notice.content = Some(content.clone());
         world.effects.minted.push(Minted {

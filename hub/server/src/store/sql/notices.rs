@@ -47,6 +47,8 @@ pub(super) async fn load(
         records.insert(notice.record.0);
         if notice.kind == NoticeKind::Discharge {
             discharged.insert(notice.record.0);
+            // What it told stays of its chart, however much came since.
+            foci.extend(notice.told.iter().cloned());
         }
         foci.insert(notice.focus.clone());
         world.notices.insert(notice.id, notice);
@@ -244,7 +246,7 @@ fn of_due() -> String {
 
 const KNOWN: &str = "SELECT r.id, r.facility, r.local_id, r.person, r.facts, r.authority, r.rejected FROM ints(?1) AS k CROSS JOIN record AS r ON r.id = k.value";
 /// ?1 records; ?2 those of them who are discharged, ?4 how many results of each; ?3 what the notices are
-/// about.
+/// about, and what discharges told.
 fn chart(dialect: Dialect) -> String {
     let newest = "FROM resource WHERE record = k.value AND kind = 'Observation' ORDER BY source_time DESC LIMIT ?4";
     let results = match dialect {
