@@ -153,6 +153,120 @@ fn a_changed_prescription_corrects_and_a_later_result_does_not() {
 }
 
 #[test]
+fn a_result_wakes_no_notice_that_does_not_tell_it() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::Doctor]);
+    let told = hub.after(0);
+    hub.delivered(&told);
+    hub.send(&albumin(1, "3.1"));
+    assert_eq!(notices(&hub, NoticeKind::Admission)[0].due_at, None);
+    hub.send(&discharge(21, "06"));
+    let told = hub.after(11);
+    hub.delivered(&told);
+    let mut later = albumin(20, "2.9");
+    later.order = Some(89);
+    hub.send(&later);
+    assert_eq!(notices(&hub, NoticeKind::Discharge)[0].due_at, None);
+}
+
+#[test]
+fn a_result_that_was_told_is_corrected_and_a_later_one_does_not_take_its_place() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::Doctor]);
+    let told = hub.after(0);
+    hub.delivered(&told);
+    hub.send(&albumin(1, "3.1"));
+    hub.send(&discharge(21, "06"));
+    let first = hub.after(11);
+    hub.delivered(&first);
+    let mut later = albumin(19, "2.2");
+    later.order = Some(89);
+    hub.send(&later);
+    let mut corrected = albumin(1, "3.3");
+    corrected.at = day(22);
+    hub.send(&corrected);
+    let second = hub.after(120);
+    assert_eq!(second.len(), 1);
+    assert_eq!(second[0].change, Change::Corrected);
+    let text = &second[0].post.text;
+    assert!(text.contains("3.3") && !text.contains("2.2"), "{text}");
+}
+
+#[test]
+fn the_value_before_is_corrected_too() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::Doctor]);
+    let told = hub.after(0);
+    hub.delivered(&told);
+    hub.send(&albumin(1, "3.1"));
+    let mut newer = albumin(9, "2.8");
+    newer.order = Some(89);
+    hub.send(&newer);
+    hub.send(&discharge(21, "06"));
+    let first = hub.after(11);
+    hub.delivered(&first);
+    let labs = |hub: &Rehearsal| {
+        let notice = &notices(hub, NoticeKind::Discharge)[0];
+        notice.content.as_ref().unwrap().labs.clone()
+    };
+    assert!(labs(&hub)[0].previous.as_ref().unwrap().contains("3.1"));
+    let mut corrected = albumin(1, "3.5");
+    corrected.at = day(22);
+    hub.send(&corrected);
+    assert_eq!(hub.after(120).len(), 1);
+    assert!(labs(&hub)[0].previous.as_ref().unwrap().contains("3.5"));
+}
+
+#[test]
+fn a_corrected_patient_line_wakes_what_was_told_with_the_other() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::Doctor]);
+    let told = hub.after(0);
+    hub.delivered(&told);
+    let mut moved = person();
+    moved.address = "東京都架空区別町9-9-9".into();
+    hub.send(&Event::new(day(1), &moved, What::Register));
+    let admission = |hub: &Rehearsal| notices(hub, NoticeKind::Admission)[0].clone();
+    assert_eq!(admission(&hub).due_at, None, "no post names an address");
+    let mut corrected = moved;
+    corrected.kana_family = "ベツメイ".into();
+    hub.send(&Event::new(day(2), &corrected, What::Register));
+    hub.after(11);
+    let notice = admission(&hub);
+    assert_eq!(notice.version, 2);
+    assert_eq!(notice.content.unwrap().patient.family_kana, "ベツメイ");
+}
+
+#[test]
+fn an_admission_sent_twice_still_does_not_follow_the_beds() {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(&[Profession::Doctor]);
+    let told = hub.after(0);
+    hub.delivered(&told);
+    let mut again = admission();
+    again.at = day(1);
+    again.stay.as_mut().unwrap().doctor.family = "別人".into();
+    hub.send(&again);
+    assert!(hub.after(11).is_empty(), "no reader sees who attends");
+    let mut stay = again.stay.unwrap();
+    let moved_to = ["5W".to_owned(), "512".to_owned(), "1".to_owned()];
+    stay.prior = Some(std::mem::replace(&mut stay.place, moved_to));
+    hub.send(
+        &Event::new(day(2), &person(), What::Transfer)
+            .stay(&stay)
+            .order(3),
+    );
+    let moved = hub.after(11);
+    assert_eq!(moved.len(), 1, "only the transfer is told");
+    assert!(moved[0].post.headline.contains("【転棟】"));
+}
+
+#[test]
 fn a_cancelled_discharge_is_told_only_to_who_was_told() {
     let mut hub = Rehearsal::new();
     hub.send(&admission());
