@@ -112,6 +112,7 @@ macro_rules! every_behaviour {
             the_latest_results_are_found
             every_coding_is_found
             what_was_corrected_or_taken_back_is_not_found
+            what_the_index_lacks_is_named_and_made_anew
             results_of_an_earlier_renkei_are_indexed
             only_processed_bodies_go_and_repeats_are_still_known
             a_body_that_is_gone_is_not_processed_again

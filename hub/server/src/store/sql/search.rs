@@ -100,6 +100,20 @@ pub(super) struct Coded {
     again: bool,
 }
 
+impl Coded {
+    /// Record, code, date, resource, system, version.
+    pub(super) fn row(&self) -> (i64, &str, i64, i64, &str, u32) {
+        (
+            self.record,
+            &self.code,
+            self.date,
+            self.resource,
+            &self.system,
+            self.version,
+        )
+    }
+}
+
 /// One row of `result`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ResultRow {
@@ -140,7 +154,7 @@ pub(super) fn codings(versions: &[NewVersion]) -> Vec<Coded> {
 }
 
 /// Adds the codings of one result. A body that cannot be read has none: it is no reason to refuse it.
-fn code(record: i64, resource: i64, version: u32, body: &str, codings: &mut Vec<Coded>) {
+pub(super) fn code(record: i64, resource: i64, version: u32, body: &str, codings: &mut Vec<Coded>) {
     let Ok(view) = CodedView::parse(body) else {
         return;
     };

@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::House;
 use super::fixture::*;
 use crate::store::Store;
+use crate::store::keeper::{Keeper, Thoroughness};
+use crate::store::operator::By;
 use crate::store::search::{Latest, LatestOf, Search, Token, Whose, index_all};
 use crate::world::{Effects, NewVersion};
 
@@ -315,4 +317,39 @@ pub(in crate::store) async fn results_of_an_earlier_renkei_are_indexed(house: &i
     assert_eq!((all.complete, all.found.len()), (true, rows.len()));
     assert_eq!(ids(&all)[0], "id-o2000");
     assert!(!ids(&all).contains(&"id-o20"));
+}
+
+pub(in crate::store) async fn what_the_index_lacks_is_named_and_made_anew(house: &impl House) {
+    let ledger = house.hub().await.unwrap();
+    two_patients(&ledger).await;
+    let (day, own) = (at_time("2026-01-10"), format!("{OWN}|X2"));
+    let versions = vec![
+        observation(10, 1, 1, &["X1", &own], &day),
+        observation(11, 1, 1, &["X1"], ""),
+        observation(12, 2, 1, &[], &day),
+    ];
+    recorded(&ledger, versions).await;
+    recorded(&ledger, vec![observation(11, 1, 2, &["X1"], "")]).await;
+    let verify = async |by: Option<&By>| {
+        let findings = ledger.verify(Thoroughness::Deep, by).await.unwrap();
+        let of_index = findings
+            .into_iter()
+            .filter(|finding| finding.check == "result-not-indexed");
+        of_index
+            .map(|finding| (finding.at, finding.mended))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(verify(None).await, []);
+    house
+        .tamper("DELETE FROM result WHERE resource = 10 AND system = (SELECT id FROM word WHERE text <> '' AND text LIKE '%99'); UPDATE result SET version = 1 WHERE resource = 11")
+        .await;
+    let both = |mended| [10, 11].map(|id| (format!("resource {id}"), mended));
+    assert_eq!(verify(None).await, both(false));
+    assert_eq!(verify(Some(&by(900))).await, both(true));
+    // What is known to be incomplete says so by itself.
+    assert_eq!(verify(None).await, []);
+    index_all(&ledger, &CancellationToken::new()).await;
+    assert_eq!(verify(None).await, []);
+    let latest = ledger.latest(&of("0001", &own)).await.unwrap();
+    assert_eq!(ids(&latest), ["id-o10"]);
 }

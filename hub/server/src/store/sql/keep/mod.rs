@@ -7,6 +7,7 @@ mod holds;
 mod passing;
 mod restored;
 mod rules;
+mod searched;
 pub mod snapshot;
 mod verify;
 

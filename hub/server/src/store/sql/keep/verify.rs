@@ -9,7 +9,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::rules::{RULES, Rule};
-use super::{blobs, chain};
+use super::{blobs, chain, searched};
 use crate::store::StoreError;
 use crate::store::blob::{BlobError, Folder};
 use crate::store::keeper::{Finding, Thoroughness};
@@ -24,7 +24,7 @@ use crate::store::sql::writer::Priority;
 /// A page of rows takes about so long.
 const PAGE_TIME: Duration = Duration::from_millis(500);
 /// Findings of one rule that are named one by one; more of the same say nothing new.
-const NAMED: usize = 1_000;
+pub(super) const NAMED: usize = 1_000;
 /// Bodies in one read.
 const BODIES: i64 = 500;
 /// Blobs in one page.
@@ -42,25 +42,14 @@ pub(super) async fn verify(
     audit(&ledger.reads, &mut findings).await?;
     for rule in RULES {
         let found = broken(&ledger.reads, rule).await?;
-        let mended = match repair {
-            Some(by) if !rule.mend.is_empty() && !found.is_empty() => {
-                mend(ledger, rule, &found, by).await?;
-                true
-            }
-            _ => false,
-        };
-        findings.extend(found.into_iter().map(|(_, at)| Finding {
-            check: rule.check,
-            at,
-            repair: rule.repair,
-            safe: !rule.mend.is_empty(),
-            mended,
-        }));
+        judge(ledger, rule, found, repair, &mut findings).await?;
     }
     files(ledger, &mut findings).await?;
     if how == Thoroughness::Deep {
         bodies(ledger, &mut findings).await?;
         resources(&ledger.reads, &mut findings).await?;
+        let found = searched::broken(&ledger.reads).await?;
+        judge(ledger, &searched::INDEXED, found, repair, &mut findings).await?;
         pages(&ledger.reads, &mut findings).await?;
     }
     Ok(findings)
@@ -107,9 +96,32 @@ async fn broken(reads: &Pool, rule: &Rule) -> Result<Vec<(i64, String)>, StoreEr
     Ok(found)
 }
 
+/// Adds what broke a rule to the findings, mended where that is wished and loses nothing.
+async fn judge(
+    ledger: &Database,
+    rule: &'static Rule,
+    found: Vec<(i64, String)>,
+    repair: Option<&By>,
+    findings: &mut Vec<Finding>,
+) -> Result<(), StoreError> {
+    let safe = !rule.mend.is_empty();
+    let by = repair.filter(|_| safe && !found.is_empty());
+    if let Some(by) = by {
+        mend(ledger, rule, &found, by).await?;
+    }
+    findings.extend(found.into_iter().map(|(_, at)| Finding {
+        check: rule.check,
+        at,
+        repair: rule.repair,
+        safe,
+        mended: by.is_some(),
+    }));
+    Ok(())
+}
+
 /// A way over the ids of a column, from the smallest to the largest there is now, in ranges that take
 /// about [`PAGE_TIME`] each.
-struct Walk {
+pub(super) struct Walk {
     span: (&'static str, &'static str),
     after: i64,
     last: i64,
@@ -119,7 +131,10 @@ struct Walk {
 }
 
 impl Walk {
-    async fn over(reads: &Pool, span: (&'static str, &'static str)) -> Result<Self, StoreError> {
+    pub(super) async fn over(
+        reads: &Pool,
+        span: (&'static str, &'static str),
+    ) -> Result<Self, StoreError> {
         let (table, column) = span;
         let ends = query(format!("SELECT min({column}), max({column}) FROM {table}"))
             .fetch_one(reads)
@@ -136,7 +151,7 @@ impl Walk {
     }
 
     /// The next range: after the first id, up to the second.
-    async fn next(&mut self, reads: &Pool) -> Result<Option<(i64, i64)>, StoreError> {
+    pub(super) async fn next(&mut self, reads: &Pool) -> Result<Option<(i64, i64)>, StoreError> {
         if let Some(given) = self.given {
             let took = given.elapsed();
             if took < PAGE_TIME / 4 {
