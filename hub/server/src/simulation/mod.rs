@@ -6,35 +6,25 @@
 //! A seed that fails is printed with its schedule; `RENKEI_SEED=n` plays it again, `RENKEI_SIMULATE=n` tries
 //! new ones for so many seconds.
 
+mod hub;
 mod paced;
 mod story;
 mod verdict;
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use renkei_core::{
-    Clock as _, Draft, MapError, Mapper, MapperId, Message, Receipt, SinkName, SourceName,
-};
-use renkei_mappings::Options;
+use renkei_core::{Clock as _, Receipt};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 
-use crate::engine::{Did, Engine};
-use crate::outbox::breaker::Breaker;
-use crate::outbox::{Backoff, Courier, InFlight};
-use crate::rehearsal::{Rehearsal, at, day, facility};
-use crate::share::Share;
-use crate::store::blob::{Blobs, Folder};
+use crate::engine::Did;
+use crate::rehearsal::{Rehearsal, at, day};
 use crate::store::sql::{Access, Database};
 use crate::store::{Place, Prepared, Server, Store, StoreError};
-use crate::wake::Wake;
-use paced::{Answer, At, Hand, Line, Pace, Paced, Parked, Peer};
+use hub::{Hub, Turn};
+use paced::{Answer, At, Hand, Peer};
 use story::Story;
 
 /// How long new seeds are tried.
@@ -67,47 +57,6 @@ impl Dice {
     fn percent(&mut self, percent: u64) -> bool {
         self.roll(100) < percent
     }
-}
-
-/// Reads what the hospital says, and what the peer says about our deliveries.
-struct Reader(Arc<dyn Mapper>);
-
-impl Mapper for Reader {
-    fn id(&self) -> MapperId {
-        self.0.id()
-    }
-
-    fn map(&self, message: &Message) -> Result<Draft, MapError> {
-        if message.source.as_str() == "mcs" {
-            let receipts = serde_json::from_slice(&message.body).unwrap();
-            return Ok(Draft {
-                receipts,
-                ..Draft::default()
-            });
-        }
-        self.0.map(message)
-    }
-}
-
-/// A step under way, or standing still.
-struct Turn<T> {
-    task: JoinHandle<T>,
-    parked: Option<Parked>,
-}
-
-type EngineTurn = Turn<Result<Did, StoreError>>;
-type CourierTurn = Turn<(Courier, Result<Did, StoreError>)>;
-
-/// A hub with its rooms, none of which runs by itself.
-struct Hub {
-    store: Arc<Database>,
-    engine: Arc<Engine>,
-    share: Share,
-    _held: watch::Receiver<Vec<SourceName>>,
-    courier: Option<Courier>,
-    engine_turn: Option<EngineTurn>,
-    courier_turn: Option<CourierTurn>,
-    parks: mpsc::UnboundedReceiver<Parked>,
 }
 
 /// One run.
@@ -156,7 +105,7 @@ impl Run {
             run.hubs.push(None);
         }
         for hub in 0..hubs {
-            run.open(hub).await;
+            run.hubs[hub] = Some(Hub::open(&run, hub).await);
         }
         run
     }
@@ -173,99 +122,13 @@ impl Run {
         let _ = writeln!(self.schedule, "{line}");
     }
 
-    async fn open(&mut self, number: usize) {
-        let store = Database::open(self.place(number), Access::Hub)
-            .await
-            .unwrap();
-        let store = Arc::new(store);
-        let (parked, parks) = mpsc::unbounded_channel();
-        let pace = Pace(parked);
-        let paced: Arc<dyn Store> = Arc::new(Paced {
-            inner: store.clone(),
-            pace: pace.clone(),
-        });
-        let blobs: Arc<dyn Blobs> = Arc::new(Folder::new(self.folder.path()));
-        let line: Arc<dyn renkei_core::Sink> = Arc::new(Line {
-            peer: self.peer.clone(),
-            pace,
-            clock: self.clock.clone(),
-        });
-        let sink = SinkName::new("mcs");
-        let sources: Vec<SourceName> = ["hospital", "mcs"].map(SourceName::new).into();
-        let reader: Arc<dyn Mapper> = Arc::new(Reader(
-            renkei_mappings::build("hl7v2", Options::new(facility())).unwrap(),
-        ));
-        let in_flight = Arc::new(InFlight::default());
-        let wake = Wake::default();
-        let engine = Arc::new(Engine {
-            store: paced.clone(),
-            blobs: blobs.clone(),
-            mappers: sources
-                .iter()
-                .map(|name| (name.clone(), reader.clone()))
-                .collect(),
-            sinks: HashMap::from([(sink.clone(), line.clone())]),
-            setup: self.setup.clone(),
-            font: None,
-            clock: self.clock.clone(),
-            finished: Arc::new(|_ended| {}),
-            in_flight: in_flight.clone(),
-            outbox: wake.outbox.clone(),
-            singly_up_to: AtomicI64::new(0),
-            last: AtomicUsize::new(0),
-            counted: AtomicI64::new(0),
-            conflicts: AtomicU32::new(0),
-            choosing: tokio::sync::Mutex::default(),
-        });
-        let backoff = Backoff {
-            first: Duration::from_secs(5),
-            most: Duration::from_secs(60),
-        };
-        let courier = Courier {
-            name: sink,
-            sink: line,
-            store: paced.clone(),
-            blobs,
-            setup: self.setup.clone(),
-            clock: self.clock.clone(),
-            in_flight,
-            last: 0,
-            unwritten: None,
-            engine: wake.stored.clone(),
-            backoff,
-            breaker: Breaker::new(backoff.first, backoff.most),
-        };
-        let (held, _held) = watch::channel(Vec::new());
-        let share = Share {
-            store: store.clone(),
-            clock: self.clock.clone(),
-            engine: engine.clone(),
-            wake,
-            sources,
-            alone: Vec::new(),
-            held,
-        };
-        store.begin_run(self.clock.now()).await.unwrap();
-        share.take().await.unwrap();
-        self.hubs[number] = Some(Hub {
-            store,
-            engine,
-            share,
-            _held,
-            courier: Some(courier),
-            engine_turn: None,
-            courier_turn: None,
-            parks,
-        });
-    }
-
     /// One step of the schedule.
     async fn step(&mut self) {
         let number = self.dice.of(self.hubs.len());
         if self.hubs[number].is_none() {
             if self.dice.percent(30) {
                 self.note(&format!("open {number}"));
-                self.open(number).await;
+                self.hubs[number] = Some(Hub::open(self, number).await);
             }
             return;
         }
@@ -536,7 +399,7 @@ impl Run {
         for _ in 0..ROUNDS {
             for number in 0..self.hubs.len() {
                 if self.hubs[number].is_none() {
-                    self.open(number).await;
+                    self.hubs[number] = Some(Hub::open(self, number).await);
                 }
                 self.lease(number).await;
                 self.say(number).await;
