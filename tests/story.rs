@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use jiff::civil::DateTime;
 use jiff::{Timestamp, ToSpan};
+use renkei_core::limits;
 use renkei_sim::hospital::{
     Allergy, Drug, Event, LabReport, LabRow, Person, Prescription, Stay, What,
 };
@@ -72,9 +73,14 @@ struct Writer<'a> {
     person: &'a Person,
     dice: &'a mut Dice,
     orders: u64,
+    /// Corrections of stays so far.
+    corrections: u32,
     steps: Vec<Step>,
 }
 
+/// Corrections of the stays of one patient at most. Three stays are seven posts with a cancellation, and what
+/// goes beyond a group's posts of a day is held for a person, as it should be.
+const CORRECTIONS: u32 = limits::POSTS_PER_GROUP_AND_DAY - 7;
 const WARDS: [&str; 6] = ["3E", "3W", "4E", "4W", "5E", "5W"];
 const PLACES: [&str; 4] = ["01", "06", "02", "04"];
 
@@ -122,6 +128,7 @@ impl<'a> Writer<'a> {
             person,
             dice,
             orders: patient as u64 * 100_000 + 1,
+            corrections: 0,
             steps: Vec::new(),
         }
     }
@@ -149,6 +156,14 @@ impl<'a> Writer<'a> {
         });
     }
 
+    /// Whether the hospital corrects what it has just said of a stay.
+    fn is_corrected(&mut self) -> bool {
+        let wished = self.dice.percent(15);
+        let corrected = wished && self.corrections < CORRECTIONS;
+        self.corrections += u32::from(corrected);
+        corrected
+    }
+
     fn stay(&mut self, minutes: i64, is_last: bool) {
         let at = ago(minutes);
         let mut stay = Stay::demo(at);
@@ -167,7 +182,7 @@ impl<'a> Writer<'a> {
             admitted(WARDS[first]),
             false,
         );
-        if self.dice.percent(15) {
+        if self.is_corrected() {
             let ward = WARDS[(first + 1) % WARDS.len()];
             stay.place[0] = ward.to_owned();
             self.push(
@@ -229,7 +244,7 @@ impl<'a> Writer<'a> {
             discharged(PLACES[first]),
             false,
         );
-        if self.dice.percent(15) {
+        if self.is_corrected() {
             let to = PLACES[(first + 1) % PLACES.len()];
             stay.discharged = Some((left, to.to_owned()));
             self.push(
