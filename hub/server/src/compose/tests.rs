@@ -51,6 +51,16 @@ fn notices(rehearsal: &Rehearsal, kind: NoticeKind) -> Vec<Notice> {
         .collect()
 }
 
+/// A team that was told of the admission.
+fn told_of_the_admission(team: &[Profession]) -> Rehearsal {
+    let mut hub = Rehearsal::new();
+    hub.send(&admission());
+    hub.team(team);
+    let told = hub.after(0);
+    hub.delivered(&told);
+    hub
+}
+
 #[test]
 fn an_admission_is_told_at_once_and_once() {
     let mut hub = Rehearsal::new();
@@ -73,11 +83,7 @@ fn an_admission_is_told_at_once_and_once() {
 
 #[test]
 fn messages_of_one_discharge_become_one_notice() {
-    let mut hub = Rehearsal::new();
-    hub.send(&admission());
-    hub.team(&[Profession::Doctor]);
-    let told = hub.after(0);
-    hub.delivered(&told);
+    let mut hub = told_of_the_admission(&[Profession::Doctor]);
     hub.send(&albumin(1, "3.1"));
     assert!(hub.after(120).is_empty(), "a result alone tells nothing");
     hub.send(&prescription(20, &["ムコダイン錠", "アムロジピン錠"]));
@@ -104,11 +110,7 @@ fn messages_of_one_discharge_become_one_notice() {
 
 #[test]
 fn a_discharge_that_settles_is_told_before_the_next_admission() {
-    let mut hub = Rehearsal::new();
-    hub.send(&admission());
-    hub.team(&[Profession::Doctor]);
-    let told = hub.after(0);
-    hub.delivered(&told);
+    let mut hub = told_of_the_admission(&[Profession::Doctor]);
     hub.send(&discharge(21, "06"));
     assert!(hub.after(1).is_empty(), "it settles first");
     let back = day(22);
@@ -124,11 +126,7 @@ fn a_discharge_that_settles_is_told_before_the_next_admission() {
 
 #[test]
 fn a_changed_prescription_corrects_and_a_later_result_does_not() {
-    let mut hub = Rehearsal::new();
-    hub.send(&admission());
-    hub.team(&[Profession::Doctor]);
-    let told = hub.after(0);
-    hub.delivered(&told);
+    let mut hub = told_of_the_admission(&[Profession::Doctor]);
     hub.send(&prescription(20, &["ムコダイン錠"]));
     hub.send(&discharge(21, "06"));
     let first = hub.after(11);
@@ -154,11 +152,7 @@ fn a_changed_prescription_corrects_and_a_later_result_does_not() {
 
 #[test]
 fn a_result_wakes_no_notice_that_does_not_tell_it() {
-    let mut hub = Rehearsal::new();
-    hub.send(&admission());
-    hub.team(&[Profession::Doctor]);
-    let told = hub.after(0);
-    hub.delivered(&told);
+    let mut hub = told_of_the_admission(&[Profession::Doctor]);
     hub.send(&albumin(1, "3.1"));
     assert_eq!(notices(&hub, NoticeKind::Admission)[0].due_at, None);
     hub.send(&discharge(21, "06"));
@@ -172,11 +166,7 @@ fn a_result_wakes_no_notice_that_does_not_tell_it() {
 
 #[test]
 fn a_result_that_was_told_is_corrected_and_a_later_one_does_not_take_its_place() {
-    let mut hub = Rehearsal::new();
-    hub.send(&admission());
-    hub.team(&[Profession::Doctor]);
-    let told = hub.after(0);
-    hub.delivered(&told);
+    let mut hub = told_of_the_admission(&[Profession::Doctor]);
     hub.send(&albumin(1, "3.1"));
     hub.send(&discharge(21, "06"));
     let first = hub.after(11);
@@ -196,11 +186,7 @@ fn a_result_that_was_told_is_corrected_and_a_later_one_does_not_take_its_place()
 
 #[test]
 fn the_value_before_is_corrected_too() {
-    let mut hub = Rehearsal::new();
-    hub.send(&admission());
-    hub.team(&[Profession::Doctor]);
-    let told = hub.after(0);
-    hub.delivered(&told);
+    let mut hub = told_of_the_admission(&[Profession::Doctor]);
     hub.send(&albumin(1, "3.1"));
     let mut newer = albumin(9, "2.8");
     newer.order = Some(89);
@@ -222,11 +208,7 @@ fn the_value_before_is_corrected_too() {
 
 #[test]
 fn a_corrected_patient_line_wakes_what_was_told_with_the_other() {
-    let mut hub = Rehearsal::new();
-    hub.send(&admission());
-    hub.team(&[Profession::Doctor]);
-    let told = hub.after(0);
-    hub.delivered(&told);
+    let mut hub = told_of_the_admission(&[Profession::Doctor]);
     let mut moved = person();
     moved.address = "東京都架空区別町9-9-9".into();
     hub.send(&Event::new(day(1), &moved, What::Register));
@@ -243,11 +225,7 @@ fn a_corrected_patient_line_wakes_what_was_told_with_the_other() {
 
 #[test]
 fn an_admission_sent_twice_still_does_not_follow_the_beds() {
-    let mut hub = Rehearsal::new();
-    hub.send(&admission());
-    hub.team(&[Profession::Doctor]);
-    let told = hub.after(0);
-    hub.delivered(&told);
+    let mut hub = told_of_the_admission(&[Profession::Doctor]);
     let mut again = admission();
     again.at = day(1);
     again.stay.as_mut().unwrap().doctor.family = "別人".into();
@@ -268,11 +246,7 @@ fn an_admission_sent_twice_still_does_not_follow_the_beds() {
 
 #[test]
 fn a_cancelled_discharge_is_told_only_to_who_was_told() {
-    let mut hub = Rehearsal::new();
-    hub.send(&admission());
-    hub.team(&[Profession::Nurse]);
-    let told = hub.after(0);
-    hub.delivered(&told);
+    let mut hub = told_of_the_admission(&[Profession::Nurse]);
     hub.send(&discharge(21, "01"));
     let mut cancel = discharge(21, "01");
     cancel.what = What::CancelDischarge;
@@ -292,11 +266,7 @@ fn a_cancelled_discharge_is_told_only_to_who_was_told() {
 
 #[test]
 fn a_later_bed_is_no_correction_of_the_admission() {
-    let mut hub = Rehearsal::new();
-    hub.send(&admission());
-    hub.team(&[Profession::Doctor]);
-    let told = hub.after(0);
-    hub.delivered(&told);
+    let mut hub = told_of_the_admission(&[Profession::Doctor]);
     let mut stay = Stay::demo(day(0));
     let moved_to = ["5W".to_owned(), "512".to_owned(), "1".to_owned()];
     stay.prior = Some(std::mem::replace(&mut stay.place, moved_to));
@@ -331,11 +301,7 @@ fn a_later_bed_is_no_correction_of_the_admission() {
 
 #[test]
 fn what_is_cancelled_before_it_settles_is_never_told() {
-    let mut hub = Rehearsal::new();
-    hub.send(&admission());
-    hub.team(&[Profession::Nurse]);
-    let told = hub.after(0);
-    hub.delivered(&told);
+    let mut hub = told_of_the_admission(&[Profession::Nurse]);
     hub.send(&discharge(21, "01"));
     let mut cancel = discharge(21, "01");
     cancel.what = What::CancelDischarge;
@@ -346,11 +312,7 @@ fn what_is_cancelled_before_it_settles_is_never_told() {
 
 #[test]
 fn a_planned_discharge_is_told_and_its_new_day_is_a_correction() {
-    let mut hub = Rehearsal::new();
-    hub.send(&admission());
-    hub.team(&[Profession::CareManager]);
-    let told = hub.after(0);
-    hub.delivered(&told);
+    let mut hub = told_of_the_admission(&[Profession::CareManager]);
     let plan = |on: i32, said: i32| {
         let mut stay = Stay::demo(day(0));
         stay.expected_discharge = Some(day(on).date());

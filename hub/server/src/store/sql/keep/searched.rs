@@ -3,20 +3,20 @@
 
 use std::collections::BTreeSet;
 
-use super::rules::Rule;
+use super::rules::Remedy;
 use super::verify::{NAMED, Walk};
 use crate::store::StoreError;
 use crate::store::sql::search::{self, Coded};
 use crate::store::sql::speak::{Pool, query};
 use crate::store::sql::{json, text};
 
+/// The current results there are in the index, ?1 after this resource, ?2 up to this one.
+const RESULTS: &str = "SELECT r.id, r.record, r.version, v.body FROM resource AS r CROSS JOIN version AS v ON v.resource = r.id AND v.version = r.version \
+     WHERE r.id > ?1 AND r.id <= ?2 AND r.kind = 'Observation' AND r.record IS NOT NULL AND NOT r.withdrawn \
+     AND NOT EXISTS (SELECT 1 FROM unsearched AS u WHERE u.below > r.id)";
 /// Mended by having everything indexed anew, from the next start of the hub on.
-pub(super) const INDEXED: Rule = Rule {
+pub(super) const INDEXED: Remedy = Remedy {
     check: "result-not-indexed",
-    span: ("resource", "id"),
-    find: "SELECT r.id, r.record, r.version, v.body FROM resource AS r CROSS JOIN version AS v ON v.resource = r.id AND v.version = r.version \
-           WHERE r.id > ?1 AND r.id <= ?2 AND r.kind = 'Observation' AND r.record IS NOT NULL AND NOT r.withdrawn \
-           AND NOT EXISTS (SELECT 1 FROM unsearched AS u WHERE u.below > r.id)",
     repair: "`--repair`, then start the hub again: it makes the index anew beside its work, and searches say that they are incomplete until then",
     mend: &[
         "DELETE FROM unsearched WHERE EXISTS (SELECT 1 FROM ints(?1))",
@@ -35,13 +35,9 @@ const ABSENT: &str = "SELECT CAST(k.value ->> 3 AS BIGINT) FROM tuples(?1) AS k 
 /// Results that the index does not know, or not as they are.
 pub(super) async fn broken(reads: &Pool) -> Result<Vec<(i64, String)>, StoreError> {
     let mut found = Vec::new();
-    let mut walk = Walk::over(reads, INDEXED.span).await?;
+    let mut walk = Walk::over(reads, ("resource", "id")).await?;
     while let Some((after, to)) = walk.next(reads).await? {
-        let results = query(INDEXED.find)
-            .bind(after)
-            .bind(to)
-            .fetch_all(reads)
-            .await?;
+        let results = query(RESULTS).bind(after).bind(to).fetch_all(reads).await?;
         let mut codings: Vec<Coded> = Vec::new();
         for row in &results {
             // A damaged text is named by its own check.

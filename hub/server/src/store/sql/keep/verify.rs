@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::rules::{RULES, Rule};
+use super::rules::{RULES, Remedy, Rule};
 use super::{blobs, chain, searched};
 use crate::store::StoreError;
 use crate::store::blob::{BlobError, Folder};
@@ -42,7 +42,7 @@ pub(super) async fn verify(
     audit(&ledger.reads, &mut findings).await?;
     for rule in RULES {
         let found = broken(&ledger.reads, rule).await?;
-        judge(ledger, rule, found, repair, &mut findings).await?;
+        judge(ledger, &rule.remedy, found, repair, &mut findings).await?;
     }
     files(ledger, &mut findings).await?;
     if how == Thoroughness::Deep {
@@ -99,20 +99,20 @@ async fn broken(reads: &Pool, rule: &Rule) -> Result<Vec<(i64, String)>, StoreEr
 /// Adds what broke a rule to the findings, mended where that is wished and loses nothing.
 async fn judge(
     ledger: &Database,
-    rule: &'static Rule,
+    remedy: &'static Remedy,
     found: Vec<(i64, String)>,
     repair: Option<&By>,
     findings: &mut Vec<Finding>,
 ) -> Result<(), StoreError> {
-    let safe = !rule.mend.is_empty();
+    let safe = !remedy.mend.is_empty();
     let by = repair.filter(|_| safe && !found.is_empty());
     if let Some(by) = by {
-        mend(ledger, rule, &found, by).await?;
+        mend(ledger, remedy, &found, by).await?;
     }
     findings.extend(found.into_iter().map(|(_, at)| Finding {
-        check: rule.check,
+        check: remedy.check,
         at,
-        repair: rule.repair,
+        repair: remedy.repair,
         safe,
         mended: by.is_some(),
     }));
@@ -184,20 +184,20 @@ impl Walk {
 /// Mends what a rule found, in one transaction with its line in the audit.
 async fn mend(
     ledger: &Database,
-    rule: &'static Rule,
+    remedy: &'static Remedy,
     found: &[(i64, String)],
     by: &By,
 ) -> Result<(), StoreError> {
     let ids = json(&found.iter().map(|(id, _)| id).collect::<Vec<_>>())?;
     let (by, target) = (
         by.clone(),
-        format!("{}, {} rows {ids}", rule.check, found.len()),
+        format!("{}, {} rows {ids}", remedy.check, found.len()),
     );
     ledger
         .writer
         .write(Priority::Keep, move |tx| {
             Box::pin(async move {
-                for statement in rule.mend {
+                for statement in remedy.mend {
                     query(*statement).bind(&ids).execute(&mut *tx).await?;
                 }
                 chain::line(tx, &by, "verify.repair", &target).await
